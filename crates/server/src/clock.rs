@@ -1,0 +1,24 @@
+//! The server's clock, injected so that tests can turn it.
+
+use std::sync::Arc;
+
+use sparrow_protocol::Timestamp;
+
+/// Tells the server's time.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The machine's clock.
+    pub(crate) fn system() -> Self {
+        Self(Arc::new(|| {
+            let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        }))
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}

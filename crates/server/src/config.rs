@@ -1,0 +1,106 @@
+//! Everything about a node that can be set, as one documented struct. Parsing (file, environment, flags) is the binary's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of a node. `Config::default()` is a node on this machine alone, in `./sparrow-data`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where HTTP and WebSocket are served.
+    pub listen: SocketAddr,
+    /// Where the TCP protocol is served.
+    pub tcp_listen: SocketAddr,
+    /// Where health, metrics and administration are served.
+    pub admin_listen: SocketAddr,
+    /// The directory of the database and the node's secrets. Made with mode 0700 if it is not there.
+    pub data: PathBuf,
+    /// Sizes, counts and times that bound what clients may do.
+    pub limits: Limits,
+}
+
+/// Sizes, counts and times that bound what clients may do. The defaults are those of docs/configuration.md.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest message content, in bytes as protobuf.
+    pub content_bytes: usize,
+    /// Largest frame from a client, in bytes.
+    pub client_frame_bytes: usize,
+    /// Largest frame from a client before `Hello`, in bytes.
+    pub hello_frame_bytes: usize,
+    /// Time from connecting to `Hello`.
+    pub hello_within: Duration,
+    /// The server sends `Ping` when a connection was silent in one direction for so long.
+    pub ping_after: Duration,
+    /// A connection on which no complete frame arrived for so long is closed.
+    pub idle_timeout: Duration,
+    /// Longest time for one write to a connection.
+    pub write_timeout: Duration,
+    /// Frames that may wait to be written to one connection.
+    pub session_queue_frames: usize,
+    /// Bytes that may wait to be written to one connection.
+    pub session_queue_bytes: usize,
+    /// Requests of one connection that may wait for an answer; beyond, the server stops reading.
+    pub unanswered_requests: usize,
+    /// Most commands in one transaction of the append lane.
+    pub batch_commands: usize,
+    /// Most bytes of bodies in one transaction of the append lane.
+    pub batch_bytes: usize,
+    /// Commands that may wait for the append lane.
+    pub lane_queue: usize,
+    /// A send whose batch could not be stored for so long fails as `unavailable`.
+    pub append_timeout: Duration,
+    /// Members of a group.
+    pub group_members: usize,
+    /// Devices of a user.
+    pub devices: u32,
+    /// Life of an access token.
+    pub access_token: Duration,
+    /// Life of a refresh token.
+    pub refresh_token: Duration,
+    /// How long a refresh token is accepted again after its exchange.
+    pub refresh_grace: Duration,
+    /// How long open connections are served after a shutdown began.
+    pub shutdown_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            listen: local(7700),
+            tcp_listen: local(7701),
+            admin_listen: local(7702),
+            data: PathBuf::from("sparrow-data"),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            content_bytes: 64 * 1024,
+            client_frame_bytes: 512 * 1024,
+            hello_frame_bytes: 4 * 1024,
+            hello_within: Duration::from_secs(10),
+            ping_after: Duration::from_secs(25),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(10),
+            session_queue_frames: 256,
+            session_queue_bytes: 1024 * 1024,
+            unanswered_requests: 64,
+            batch_commands: 1024,
+            batch_bytes: 4 * 1024 * 1024,
+            lane_queue: 16 * 1024,
+            append_timeout: Duration::from_secs(5),
+            group_members: 10_000,
+            devices: 10,
+            access_token: DAY,
+            refresh_token: 30 * DAY,
+            refresh_grace: Duration::from_secs(60),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}

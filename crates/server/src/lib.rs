@@ -1,0 +1,18 @@
+//! One Sparrow node, as a library: [`Server::start`] runs it, the handle it returns ends it.
+//!
+//! `gateway` (connections) and `api` (HTTP) never call each other; both call the feature modules (`messaging`,
+//! `accounts`, `conversations`, `users`), which know no sockets.
+
+mod accounts;
+mod api;
+mod clock;
+pub mod config;
+mod conversations;
+mod failure;
+mod gateway;
+mod messaging;
+mod metrics;
+mod node;
+mod users;
+
+pub use config::Config;

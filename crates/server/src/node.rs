@@ -1,0 +1,22 @@
+//! What the parts of a node share.
+
+use std::sync::Arc;
+
+use sparrow_store::log::Log;
+use sparrow_store::{Directory, Store};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::messaging::Messaging;
+use crate::metrics::Metrics;
+
+/// The parts of a node, made once by `Server::start` and handed to `gateway` and `api` as `Arc<Node>`.
+pub(crate) struct Node {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) accounts: Accounts,
+    pub(crate) messaging: Messaging,
+}

@@ -1,0 +1,21 @@
+//! Durable state: the *log* (append, read ranges, cursors: the hot path) and the *directory* (accounts, devices,
+//! conversations, members, own state: ordinary SQL).
+//!
+//! A trait method is one atomic act; its doc comment states the conditions under which it acts. The traits know message
+//! bodies as bytes, so nothing here depends on what people write. Every backend passes the same [`contract`] suite.
+//!
+//! All methods are cancel-safe in one sense: a caller that goes away cancels nothing, the act happens or does not
+//! happen as a whole.
+
+pub mod directory;
+mod error;
+pub mod log;
+
+pub use directory::Directory;
+pub use error::StoreError;
+pub use log::Log;
+
+/// A backend: the log and the directory over one database.
+pub trait Store: Log + Directory {}
+
+impl<T: Log + Directory> Store for T {}
