@@ -5,7 +5,8 @@
 //! - `raw.rs`: the same messages with bodies left as bytes, which is what a server handles (the wire form is the same);
 //! - `schemas.json`: the messages as OpenAPI schemas.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use prost::Message;
@@ -15,8 +16,32 @@ use prost_types::{FieldDescriptorProto, FileDescriptorSet};
 /// The messages that a server passes on without looking inside.
 const BODIES: [&str; 3] = [".sparrow.v1.Content", ".sparrow.v1.MembershipChange", ".sparrow.v1.SettingsChange"];
 
+/// Where the generated messages are kept.
+const MESSAGES: &str = "crates/protocol/src/gen";
+
+/// Writes everything that is derived.
+pub(crate) fn write_all(root: &Path) -> Result<()> {
+    generate(root, &root.join(MESSAGES))
+}
+
+/// Derived files that do not say what they would say if written now.
+pub(crate) fn stale(root: &Path) -> Result<Vec<String>> {
+    let fresh = tempdir()?;
+    generate(root, &fresh)?;
+    let mut stale = Vec::new();
+    for entry in std::fs::read_dir(&fresh)? {
+        let name = entry?.file_name();
+        let kept = root.join(MESSAGES).join(&name);
+        if std::fs::read(&kept).ok() != Some(std::fs::read(fresh.join(&name))?) {
+            stale.push(format!("{MESSAGES}/{}: run `cargo xtask gen`", name.display()));
+        }
+    }
+    std::fs::remove_dir_all(fresh)?;
+    Ok(stale)
+}
+
 /// Writes all generated files into `out`, which stands for `crates/protocol/src/gen`.
-pub fn generate(root: &Path, out: &Path) -> Result<()> {
+pub(crate) fn generate(root: &Path, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out)?;
     let descriptors = compile(root)?;
     typed(&descriptors, out)?;
@@ -75,9 +100,13 @@ fn body_as_bytes(field: &mut FieldDescriptorProto) {
     }
 }
 
-fn tempdir() -> Result<std::path::PathBuf> {
-    let dir =
-        std::env::temp_dir().join(format!("sparrow-gen-{}-{:?}", std::process::id(), std::thread::current().id()));
+fn tempdir() -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let dir = std::env::temp_dir().join(format!(
+        "sparrow-gen-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
     std::fs::create_dir_all(&dir)?;
     Ok(dir)
 }
