@@ -44,8 +44,9 @@ pub enum Action {
         /// The members it names, for the mention count. Users who are not members are passed over.
         mentions: Mentions,
     },
-    /// Makes the conversation itself (which must not exist yet) with its first entry, a `membership` `created`.
-    /// The sender becomes the owner; the members join at seq 1. Users who do not exist refuse the command.
+    /// Makes the conversation itself with its first entry, a `membership` `created`. The sender becomes the owner; the
+    /// members join at seq 1. Users who do not exist refuse the command; an id that is taken refuses it as
+    /// [`Refusal::IdempotencyMismatch`].
     Create(NewGroup),
     /// Adds users as members. The sender must be owner or admin. Users who are members already are passed over; if
     /// none is left the command is refused as [`Refusal::NothingToDo`].
@@ -135,6 +136,8 @@ pub enum Outcome {
     Duplicate(Stored),
     /// It made no entry.
     Refused(Refusal),
+    /// It made no entry because the database failed over this command alone; the store has logged why.
+    Failed,
 }
 
 /// An entry, and what its fan-out needs to know.
@@ -144,6 +147,9 @@ pub struct Stored {
     pub entry: StoredEntry,
     /// The version of the member list that goes with the entry.
     pub members_version: i64,
+    /// Own state that the command wrote: where each user it concerns came in (`membership`, `{"joinSeq":"5"}`) or went
+    /// out (`{"leaveSeq":"12"}`). Empty for a duplicate.
+    pub own_states: Vec<(UserId, OwnState)>,
 }
 
 /// Why a command made no entry.
