@@ -1,1 +1,97 @@
-fn main() {}
+//! The `sparrow` binary: the commands, and what a process does around them (allocator, log, exit code).
+//!
+//! What a node does is in `sparrow-server`; how a client behaves is in `sparrow-client`.
+
+mod config;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use config::ConfigArgs;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An instant-messaging server and its clients. Without a command it serves, like `sparrow serve`.
+#[derive(Debug, Parser)]
+#[command(version = env!("SPARROW_VERSION"), args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write the completion script of a shell to standard output
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say `ok`, or everything that is wrong
+    Check(ConfigArgs),
+    /// Write the effective configuration as a file, with explanations
+    Print(ConfigArgs),
+    /// Write docs/configuration.md
+    #[command(hide = true)]
+    Reference,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => print("serve"),
+        Some(Command::Config(command)) => run_config(&command),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "sparrow", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+fn run_config(command: &ConfigCommand) -> anyhow::Result<()> {
+    match command {
+        ConfigCommand::Check(args) => {
+            config::load(args)?;
+            print("ok\n")
+        }
+        ConfigCommand::Print(args) => print(&config::effective(&config::load(args)?)),
+        ConfigCommand::Reference => print(&config::reference()),
+    }
+}
+
+/// Writes to standard output; a reader that has left is an error like any other, not a panic.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Writes an error with its causes to standard error, a line each.
+fn report(error: &anyhow::Error) {
+    for line in format!("{error:#}").lines() {
+        // Nobody is left to be told that standard error is closed.
+        if writeln!(std::io::stderr(), "sparrow: {line}").is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Every setting of a node, once: its key, its documentation, what it accepts and the field it becomes.
+//!
+//! The file, the environment, `config print` and docs/configuration.md are all made from this table. To add a setting,
+//! add a field to `sparrow_server::Config` with its default, and a line here.
+
+use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, SECOND, Time, Word};
+
+/// What the binary is run with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The node's own settings.
+    pub(crate) node: sparrow_server::Config,
+    /// What is logged.
+    pub(crate) log: String,
+    /// How it is logged.
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { node: sparrow_server::Config::default(), log: "info".to_owned(), log_format: LogFormat::Text }
+    }
+}
+
+/// One setting.
+pub(super) struct Setting {
+    /// The key in a file, `section.name` or `name`.
+    pub(super) key: &'static str,
+    /// What it is, a line each.
+    pub(super) doc: &'static [&'static str],
+    /// What it accepts, to follow the word "give".
+    pub(super) accepts: fn() -> String,
+    /// Reads a value; false if it is not accepted.
+    pub(super) set: fn(&mut Settings, &str) -> bool,
+    /// The value as it is written in a file.
+    pub(super) show: fn(&Settings) -> toml::Value,
+}
+
+impl Setting {
+    /// The variable of the environment that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("SPARROW_{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $key:literal = $($field:ident).+ : $kind:expr;)+) => {
+        /// Every setting, in the order in which they are shown; those outside a section first.
+        pub(super) const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            doc: &[$($doc),+],
+            accepts: || $kind.accepts(),
+            set: |settings, text| match $kind.parse(text) {
+                Some(value) => {
+                    settings.$($field).+ = value;
+                    true
+                }
+                None => false,
+            },
+            show: |settings| $kind.show(&settings.$($field).+),
+        }),+];
+    };
+}
+
+settings! {
+    /// Where HTTP and WebSocket are served.
+    "listen" = node.listen: Address;
+    /// Where the TCP protocol is served.
+    "tcp_listen" = node.tcp_listen: Address;
+    /// Where health, metrics and administration are served.
+    "admin_listen" = node.admin_listen: Address;
+    /// The directory of the database and the node's secrets. Made with mode 0700 if it is not there.
+    "data" = node.data: Directory;
+    /// What is logged, to standard error.
+    "log" = log: LogFilter;
+    /// The form of log lines: for people, or one JSON object a line.
+    "log_format" = log_format: Word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+
+    /// Largest message content, as protobuf.
+    "limits.content_bytes" = node.limits.content_bytes: Bytes(1 << 10, 1 << 20);
+    /// Largest frame from a client. At least twice `content_bytes`, because a JSON frame is longer than its content.
+    "limits.client_frame_bytes" = node.limits.client_frame_bytes: Bytes(4 << 10, 16 << 20);
+    /// Largest frame from a client before `Hello`.
+    "limits.hello_frame_bytes" = node.limits.hello_frame_bytes: Bytes(1 << 10, 64 << 10);
+    /// A connection that has not said `Hello` so long after connecting is closed.
+    "limits.hello_within" = node.limits.hello_within: Time(100, 5 * MINUTE);
+    /// The server sends `Ping` when a connection was silent in one direction for so long.
+    "limits.ping_after" = node.limits.ping_after: Time(100, 10 * MINUTE);
+    /// A connection on which no complete frame arrived for so long is closed. More than `ping_after`.
+    "limits.idle_timeout" = node.limits.idle_timeout: Time(200, HOUR);
+    /// Longest time for one write to a connection.
+    "limits.write_timeout" = node.limits.write_timeout: Time(100, 5 * MINUTE);
+    /// Frames that may wait to be written to one connection; beyond, pushes are replaced by one `Resync`.
+    "limits.session_queue_frames" = node.limits.session_queue_frames: Count(4, 65_536);
+    /// Bytes that may wait to be written to one connection; beyond, pushes are replaced by one `Resync`.
+    "limits.session_queue_bytes" = node.limits.session_queue_bytes: Bytes(16 << 10, 256 << 20);
+    /// Requests of one connection that may wait for an answer; beyond, the server stops reading it.
+    "limits.unanswered_requests" = node.limits.unanswered_requests: Count(1, 65_536);
+    /// Most commands in one transaction of the append lane.
+    "limits.batch_commands" = node.limits.batch_commands: Count(1, 65_536);
+    /// Most bytes of bodies in one transaction of the append lane.
+    "limits.batch_bytes" = node.limits.batch_bytes: Bytes(64 << 10, 64 << 20);
+    /// Commands that may wait for the append lane; beyond, sends are refused as `overloaded`.
+    "limits.lane_queue" = node.limits.lane_queue: Count(1, 1 << 20);
+    /// A send whose batch could not be stored for so long fails as `unavailable`.
+    "limits.append_timeout" = node.limits.append_timeout: Time(100, 5 * MINUTE);
+    /// Members of a group.
+    "limits.group_members" = node.limits.group_members: Count(2, 1_000_000);
+    /// Devices of a user.
+    "limits.devices" = node.limits.devices: Count(1, 1_000);
+    /// Life of an access token.
+    "limits.access_token" = node.limits.access_token: Time(SECOND, 365 * DAY);
+    /// Life of a refresh token.
+    "limits.refresh_token" = node.limits.refresh_token: Time(SECOND, 10 * 365 * DAY);
+    /// How long a refresh token is accepted again after its exchange, because the answer may have been lost.
+    "limits.refresh_grace" = node.limits.refresh_grace: Time(0, HOUR);
+    /// How long open connections are served after a shutdown began.
+    "limits.shutdown_deadline" = node.limits.shutdown_deadline: Time(0, HOUR);
+}
+
+/// What single settings cannot say: how they must go together. One sentence for each rule that is broken.
+pub(super) fn contradictions(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rule = |holds: bool, sentence: &str| {
+        if !holds {
+            found.push(sentence.to_owned());
+        }
+    };
+    let node = &settings.node;
+    let same = |a: std::net::SocketAddr, b| a == b && a.port() != 0;
+    rule(
+        !same(node.listen, node.tcp_listen)
+            && !same(node.listen, node.admin_listen)
+            && !same(node.tcp_listen, node.admin_listen),
+        "listen, tcp_listen and admin_listen must differ: give each its own port",
+    );
+    let limits = &node.limits;
+    rule(
+        limits.content_bytes <= limits.client_frame_bytes / 2,
+        "limits.client_frame_bytes must be at least twice limits.content_bytes: raise the one or lower the other",
+    );
+    rule(
+        limits.ping_after < limits.idle_timeout,
+        "limits.idle_timeout must be more than limits.ping_after, else a silent client is closed before it is asked",
+    );
+    rule(
+        limits.access_token <= limits.refresh_token,
+        "limits.refresh_token must be at least limits.access_token: raise the one or lower the other",
+    );
+    found
+}
