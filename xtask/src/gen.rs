@@ -5,13 +5,15 @@
 //! - `raw.rs`: the same messages with bodies left as bytes, which is what a server handles (the wire form is the same);
 //! - `schemas.json`: the messages as OpenAPI schemas.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use prost::Message;
-use prost_types::field_descriptor_proto::Type;
-use prost_types::{FieldDescriptorProto, FileDescriptorSet};
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use serde_json::{Value, json};
 
 /// The messages that a server passes on without looking inside.
 const BODIES: [&str; 3] = [".sparrow.v1.Content", ".sparrow.v1.MembershipChange", ".sparrow.v1.SettingsChange"];
@@ -40,13 +42,22 @@ pub(crate) fn stale(root: &Path) -> Result<Vec<String>> {
     Ok(stale)
 }
 
+/// The messages that hold a password or a token: their `Debug` is written by hand, in `crates/protocol/src/redact.rs`.
+const SECRET: [&str; 5] = [
+    ".sparrow.v1.RegisterRequest",
+    ".sparrow.v1.LoginRequest",
+    ".sparrow.v1.RefreshRequest",
+    ".sparrow.v1.Session",
+    ".sparrow.v1.Hello",
+];
+
 /// Writes all generated files into `out`, which stands for `crates/protocol/src/gen`.
 pub(crate) fn generate(root: &Path, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out)?;
     let descriptors = compile(root)?;
     typed(&descriptors, out)?;
     raw(&descriptors, out)?;
-    Ok(())
+    schemas(&descriptors, out)
 }
 
 fn compile(root: &Path) -> Result<FileDescriptorSet> {
@@ -62,9 +73,15 @@ fn compile(root: &Path) -> Result<FileDescriptorSet> {
     Ok(compiler.file_descriptor_set())
 }
 
+fn rust_messages(dir: &Path) -> prost_build::Config {
+    let mut config = prost_build::Config::new();
+    config.out_dir(dir).bytes(["."]).btree_map(["."]).skip_debug(SECRET);
+    config
+}
+
 fn typed(descriptors: &FileDescriptorSet, out: &Path) -> Result<()> {
     let dir = tempdir()?;
-    prost_build::Config::new().out_dir(&dir).bytes(["."]).btree_map(["."]).compile_fds(descriptors.clone())?;
+    rust_messages(&dir).compile_fds(descriptors.clone())?;
     std::fs::copy(dir.join("sparrow.v1.rs"), out.join("v1.rs"))?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptors.encode_to_vec())?
@@ -86,7 +103,7 @@ fn raw(descriptors: &FileDescriptorSet, out: &Path) -> Result<()> {
         body_as_bytes(field);
     }
     let dir = tempdir()?;
-    prost_build::Config::new().out_dir(&dir).bytes(["."]).btree_map(["."]).compile_fds(descriptors)?;
+    rust_messages(&dir).compile_fds(descriptors)?;
     std::fs::copy(dir.join("sparrow.v1.rs"), out.join("raw.rs"))?;
     std::fs::remove_dir_all(dir)?;
     Ok(())
@@ -98,6 +115,80 @@ fn body_as_bytes(field: &mut FieldDescriptorProto) {
         field.set_type(Type::Bytes);
         field.type_name = None;
     }
+}
+
+/// Numbers of the parts of a descriptor, by which the compiler says where a comment stands.
+const MESSAGES_OF_FILE: i32 = 4;
+const FIELDS_OF_MESSAGE: i32 = 2;
+
+fn schemas(descriptors: &FileDescriptorSet, out: &Path) -> Result<()> {
+    let mut schemas = BTreeMap::new();
+    for file in &descriptors.file {
+        let comments = comments(file);
+        for (index, message) in (0..).zip(&file.message_type) {
+            schemas.insert(message.name(), schema(message, &[MESSAGES_OF_FILE, index], &comments)?);
+        }
+    }
+    std::fs::write(out.join("schemas.json"), serde_json::to_string_pretty(&schemas)? + "\n")?;
+    Ok(())
+}
+
+/// The comments above messages and fields, by where they stand.
+fn comments(file: &FileDescriptorProto) -> BTreeMap<&[i32], String> {
+    let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+    locations
+        .map(|location| (location.path.as_slice(), location.leading_comments().lines().map(str::trim)))
+        .map(|(path, lines)| (path, lines.collect::<Vec<_>>().join(" ").trim().to_owned()))
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
+}
+
+/// One message as a schema. Nothing is required: a field that is absent has its default.
+fn schema(message: &DescriptorProto, path: &[i32], comments: &BTreeMap<&[i32], String>) -> Result<Value> {
+    let mut properties = BTreeMap::new();
+    for (index, field) in (0..).zip(&message.field) {
+        let mut property = field_schema(message, field)?;
+        let field_path = [path, &[FIELDS_OF_MESSAGE, index]].concat();
+        describe(&mut property, comments.get(field_path.as_slice()));
+        properties.insert(field.json_name(), property);
+    }
+    let mut schema = json!({ "properties": properties, "type": "object" });
+    describe(&mut schema, comments.get(path));
+    Ok(schema)
+}
+
+fn describe(schema: &mut Value, comment: Option<&String>) {
+    if let Some(text) = comment {
+        schema["description"] = json!(text);
+    }
+}
+
+fn field_schema(message: &DescriptorProto, field: &FieldDescriptorProto) -> Result<Value> {
+    let entry = message.nested_type.iter().find(|nested| field.type_name().ends_with(&format!(".{}", nested.name())));
+    if let Some(entry) = entry {
+        let Some(value) = entry.field.iter().find(|part| part.name() == "value") else {
+            bail!("{}.{}: only maps may be nested", message.name(), field.name());
+        };
+        return Ok(json!({ "additionalProperties": one_schema(value)?, "type": "object" }));
+    }
+    let one = one_schema(field)?;
+    Ok(if field.label() == Label::Repeated { json!({ "items": one, "type": "array" }) } else { one })
+}
+
+/// The JSON form of one value, as pbjson writes it.
+fn one_schema(field: &FieldDescriptorProto) -> Result<Value> {
+    Ok(match field.r#type() {
+        Type::String => json!({ "type": "string" }),
+        Type::Bytes => json!({ "contentEncoding": "base64", "type": "string" }),
+        Type::Bool => json!({ "type": "boolean" }),
+        Type::Int64 => json!({ "format": "int64", "type": "string" }),
+        Type::Uint32 => json!({ "maximum": u32::MAX, "minimum": 0, "type": "integer" }),
+        Type::Message => {
+            let name = field.type_name().rsplit('.').next().unwrap_or_default();
+            json!({ "$ref": format!("#/components/schemas/{name}") })
+        }
+        other => bail!("{}: give {other:?} a schema here before using it", field.name()),
+    })
 }
 
 fn tempdir() -> Result<PathBuf> {
