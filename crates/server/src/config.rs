@@ -17,6 +17,21 @@ pub struct Config {
     pub data: PathBuf,
     /// Sizes, counts and times that bound what clients may do.
     pub limits: Limits,
+    /// What computing one password hash costs, and how many may be computed at once.
+    pub password_hashing: PasswordHashing,
+}
+
+/// Argon2id's cost, and the size of the pool that pays it. Hashes keep the cost they were made with.
+#[derive(Debug, Clone)]
+pub struct PasswordHashing {
+    /// Memory of one hash, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Hashes computed at once; the pool holds `workers * memory_kib` at most.
+    pub workers: usize,
+    /// Registrations and log-ins that may wait for a worker; beyond, they are refused as `overloaded`.
+    pub waiting: usize,
 }
 
 /// Sizes, counts and times that bound what clients may do. The defaults are those of docs/configuration.md.
@@ -60,6 +75,10 @@ pub struct Limits {
     pub refresh_token: Duration,
     /// How long a refresh token is accepted again after its exchange.
     pub refresh_grace: Duration,
+    /// Largest body of an HTTP request, in bytes.
+    pub http_body_bytes: usize,
+    /// Longest time for answering an HTTP request.
+    pub http_timeout: Duration,
     /// How long open connections are served after a shutdown began.
     pub shutdown_deadline: Duration,
 }
@@ -73,6 +92,18 @@ impl Default for Config {
             admin_listen: local(7702),
             data: PathBuf::from("sparrow-data"),
             limits: Limits::default(),
+            password_hashing: PasswordHashing::default(),
+        }
+    }
+}
+
+impl Default for PasswordHashing {
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            waiting: 64,
         }
     }
 }
@@ -100,6 +131,8 @@ impl Default for Limits {
             access_token: DAY,
             refresh_token: 30 * DAY,
             refresh_grace: Duration::from_secs(60),
+            http_body_bytes: 1024 * 1024,
+            http_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sparrow_protocol::{Code, v1};
 use sparrow_store::StoreError;
+use sparrow_store::log::Refusal;
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone)]
@@ -60,6 +61,28 @@ impl From<StoreError> for Failure {
                 tracing::error!(%detail, "database failed");
                 Self::new(Code::Internal, "The server made a mistake; its log says more.")
             }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    /// What the sender of a command is told when the log refuses it.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::not_found("conversation"),
+            Refusal::Forbidden => Self::new(Code::Forbidden, "Your role in this conversation does not allow that."),
+            Refusal::NotPermitted => Self::new(Code::NotPermitted, "They do not take messages from you."),
+            Refusal::IdempotencyMismatch => {
+                Self::new(Code::IdempotencyMismatch, "This id was used before for another request; take a new one.")
+            }
+            Refusal::UnknownUser => Self::not_found("user"),
+            Refusal::NotMember => Self::not_found("member"),
+            Refusal::WrongKind => Self::new(Code::Forbidden, "A conversation of this kind does not have that."),
+            Refusal::LastOwner => {
+                Self::new(Code::Forbidden, "You are the only owner; make somebody else the owner before you leave.")
+            }
+            Refusal::TooManyMembers => Self::new(Code::Conflict, "The group would have more members than it may."),
+            Refusal::NothingToDo => Self::new(Code::Conflict, "Nothing would change."),
         }
     }
 }

@@ -465,7 +465,7 @@ pub struct ReactionCount {
 /// Pushes were dropped because this session was slow: `Sync` and pull. A push: id 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Resync {}
-/// POST /v1/conversations: opens a direct or the self conversation, or makes a group.
+/// POST /v1/conversations: opens a direct or the self conversation, or makes a group. Answered by `Conversation`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateConversationRequest {
     /// `direct`, `self` or `group`.
@@ -487,7 +487,7 @@ pub struct CreateConversationRequest {
     #[prost(bool, tag = "6")]
     pub history_visible: bool,
 }
-/// PATCH /v1/conversations/{id}: changes a group's settings; a field that is absent stays.
+/// PATCH /v1/conversations/{id}: changes a group's settings; a field that is absent stays. Answered by `SendAck`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdateConversationRequest {
     /// The command's id (a UUID); made by the server if absent.
@@ -555,7 +555,7 @@ pub struct MemberList {
     #[prost(string, tag = "2")]
     pub next: ::prost::alloc::string::String,
 }
-/// POST /v1/conversations/{id}/members: adds members.
+/// POST /v1/conversations/{id}/members: adds members. Answered by `SendAck`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AddMembersRequest {
     /// The command's id (a UUID); made by the server if absent.
@@ -566,6 +566,7 @@ pub struct AddMembersRequest {
     pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// PUT /v1/conversations/{id}/members/{user}/role: changes a role. Giving `owner` away makes oneself an admin.
+/// Answered by `SendAck`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangeRoleRequest {
     /// The command's id (a UUID); made by the server if absent.
@@ -584,6 +585,33 @@ pub struct SendMessageRequest {
     /// What.
     #[prost(bytes = "bytes", tag = "2")]
     pub content: ::prost::bytes::Bytes,
+}
+/// GET /v1/conversations/{id}/messages: a page of a log, in the order asked for. A seq that is missing between the items of
+/// a page, or between two pages, is not the reader's, or lies under the floor.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EntryList {
+    /// The entries.
+    #[prost(message, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<Entry>,
+    /// The next page's cursor; empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+    /// What later entries say about messages on this page.
+    #[prost(message, repeated, tag = "3")]
+    pub summaries: ::prost::alloc::vec::Vec<Summary>,
+    /// The first entry still kept.
+    #[prost(int64, tag = "4")]
+    pub floor: i64,
+    /// The last entry's seq that the reader may know of.
+    #[prost(int64, tag = "5")]
+    pub head: i64,
+}
+/// POST /v1/conversations/{id}/read: says that the user has read up to here. Answered by `ReadAck`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadRequest {
+    /// Read up to here.
+    #[prost(int64, tag = "1")]
+    pub seq: i64,
 }
 /// GET /v1/conversations/{id}/messages/{seq}/receipts: who has got one's message.
 #[derive(Clone, PartialEq, ::prost::Message)]
