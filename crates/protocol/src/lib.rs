@@ -5,11 +5,12 @@
 //!
 //! - [`v1`]: the messages as a client sees them, generated from `proto/sparrow/v1`; their `serde` form is *the* JSON.
 //! - [`raw`]: the same messages with bodies left as bytes, which is what a server handles. The wire form is the same.
-//! - [`command`], [`error`], [`id`], [`kind`], [`name`], [`limits`]: the words and numbers of the protocol.
+//! - [`command`], [`error`], [`id`], [`kind`], [`name`], [`close`], [`limits`]: the words and numbers of the protocol.
 //! - [`frame`], [`preface`], [`body`], [`json`]: how a command travels.
 //! - [`content`]: what a server checks of a body.
 
 pub mod body;
+pub mod close;
 pub mod command;
 pub mod content;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod preface;
 mod redact;
 
 pub use body::Body;
+pub use close::CloseCode;
 pub use command::Command;
 pub use error::Code;
 pub use frame::{Carrier, Codec, Format, Frame, FrameError, FrameErrorKind};

@@ -835,7 +835,7 @@ pub struct Ok {}
 /// The server is about to close the connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Goodbye {
-    /// `shutdown`, `drain`, `revoked`, `replaced`, `idle`, `policy`.
+    /// Why, as a lowercase word: `shutdown`, `idle`, `revoked`, `replaced`, ...; see close codes in docs/protocol.md.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
     /// Wait so long before connecting again.
