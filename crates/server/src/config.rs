@@ -99,12 +99,7 @@ impl Default for Config {
 
 impl Default for PasswordHashing {
     fn default() -> Self {
-        Self {
-            memory_kib: 19 * 1024,
-            passes: 2,
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            waiting: 64,
-        }
+        Self { memory_kib: 19 * 1024, passes: 2, workers: 2, waiting: 64 }
     }
 }
 

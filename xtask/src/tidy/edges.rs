@@ -14,7 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sparrow-server", &["sparrow-protocol", "sparrow-store"]),
     ("sparrow-client", &["sparrow-protocol"]),
     ("sparrow-loadgen", &["sparrow-client", "sparrow-protocol"]),
-    ("sparrow-testkit", &["sparrow-client", "sparrow-protocol"]),
+    ("sparrow-testkit", &["sparrow-loadgen", "sparrow-protocol"]),
     ("sparrow", &["sparrow-client", "sparrow-loadgen", "sparrow-protocol", "sparrow-server"]),
     ("xtask", &[]),
 ];

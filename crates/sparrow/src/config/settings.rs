@@ -116,15 +116,28 @@ settings! {
     /// Members of a group.
     "limits.group_members" = node.limits.group_members: Count(2, 1_000_000);
     /// Devices of a user.
-    "limits.devices" = node.limits.devices: Count(1, 1_000);
+    "limits.devices" = node.limits.devices: Count(1, 10_000);
     /// Life of an access token.
     "limits.access_token" = node.limits.access_token: Time(SECOND, 365 * DAY);
     /// Life of a refresh token.
     "limits.refresh_token" = node.limits.refresh_token: Time(SECOND, 10 * 365 * DAY);
     /// How long a refresh token is accepted again after its exchange, because the answer may have been lost.
     "limits.refresh_grace" = node.limits.refresh_grace: Time(0, HOUR);
+    /// Largest body of an HTTP request.
+    "limits.http_body_bytes" = node.limits.http_body_bytes: Bytes(1 << 10, 64 << 20);
+    /// Longest time for answering an HTTP request.
+    "limits.http_timeout" = node.limits.http_timeout: Time(100, 5 * MINUTE);
     /// How long open connections are served after a shutdown began.
     "limits.shutdown_deadline" = node.limits.shutdown_deadline: Time(0, HOUR);
+
+    /// Memory of one password hash (Argon2id), in KiB. Hashes keep the cost they were made with.
+    "password_hashing.memory_kib" = node.password_hashing.memory_kib: Count(8, 4 << 20);
+    /// Passes of one password hash over its memory.
+    "password_hashing.passes" = node.password_hashing.passes: Count(1, 1_000);
+    /// Hashes computed at once; together they take at most `workers` times `memory_kib`.
+    "password_hashing.workers" = node.password_hashing.workers: Count(1, 1_024);
+    /// Registrations and log-ins that may wait for a worker; beyond, they are refused as `overloaded`.
+    "password_hashing.waiting" = node.password_hashing.waiting: Count(1, 65_536);
 }
 
 /// What single settings cannot say: how they must go together. One sentence for each rule that is broken.
