@@ -2,7 +2,7 @@
 //! conversations, members, own state: ordinary SQL).
 //!
 //! A trait method is one atomic act; its doc comment states the conditions under which it acts. The traits know message
-//! bodies as bytes, so nothing here depends on what people write. Every backend passes the same [`contract`] suite.
+//! bodies as bytes, so nothing here depends on what people write. Every backend passes the same contract suite.
 //!
 //! All methods are cancel-safe in one sense: a caller that goes away cancels nothing, the act happens or does not
 //! happen as a whole.
@@ -10,10 +10,12 @@
 pub mod directory;
 mod error;
 pub mod log;
+pub mod sqlite;
 
 pub use directory::Directory;
 pub use error::StoreError;
 pub use log::Log;
+pub use sqlite::{SYSTEM_USER, Sqlite};
 
 /// A backend: the log and the directory over one database.
 pub trait Store: Log + Directory {}

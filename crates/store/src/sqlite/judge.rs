@@ -1,0 +1,489 @@
+//! What becomes of a command: duplicates first, then the rules, then its entry and whatever else it changes.
+//!
+//! Conversations are read once per batch and written once, after its last command.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use prost::Message as _;
+use rusqlite::OptionalExtension;
+use sparrow_protocol::{ConversationId, ConversationKind, EntryKind, Role, Seq, Timestamp, UserId, v1};
+
+use super::open::DAY_MS;
+use super::row::{Sql, seq, time, word};
+use super::writer::Tx;
+use super::{entry, membership, own_state};
+use crate::log::{Action, Append, Body, Mentions, NewGroup, Outcome, OwnState, Refusal, Stored, StoredEntry};
+
+/// Whom a mention of everybody is stored for.
+pub(super) const EVERYBODY: i64 = 0;
+
+/// Why a command went no further.
+enum Stop {
+    Refused(Refusal),
+    Failed(rusqlite::Error),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type Judged<T> = Result<T, Stop>;
+
+/// A conversation as the commands so far have left it.
+#[derive(Debug, Clone)]
+struct Conversation {
+    kind: ConversationKind,
+    name: String,
+    description: String,
+    head: Seq,
+    last_message: Seq,
+    last_active: Timestamp,
+    members_version: i64,
+    member_count: usize,
+    history_visible: bool,
+    join_by_default: bool,
+    /// True once a command has changed it.
+    changed: bool,
+}
+
+/// Judges the commands of one transaction.
+pub(super) struct Judge<'a> {
+    tx: &'a Tx<'a>,
+    now: Timestamp,
+    group_members: usize,
+    conversations: HashMap<ConversationId, Conversation>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(tx: &'a Tx<'a>, now: Timestamp, group_members: usize) -> Self {
+        Self { tx, now, group_members, conversations: HashMap::new() }
+    }
+
+    /// Carries a command out, or says why not.
+    pub(super) fn outcome(&mut self, command: &Append) -> Sql<Outcome> {
+        match self.duplicate(command) {
+            Ok(None) => {}
+            Ok(Some(stored)) => return Ok(Outcome::Duplicate(stored)),
+            Err(Stop::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+        match self.carry_out(command) {
+            Ok(stored) => Ok(Outcome::Stored(stored)),
+            Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The entry that the same id, or the same `Idempotency-Key`, made before.
+    fn duplicate(&mut self, command: &Append) -> Judged<Option<Stored>> {
+        let db = self.tx.db;
+        let mut found = entry::by_client_id(db, command.client_msg_id, command.sender, command.conversation)?;
+        if found.is_none()
+            && let Action::Create(NewGroup { idempotency_key: Some(key), .. }) = &command.action
+        {
+            found = match keyed_conversation(self.tx, command.sender, key, self.now)? {
+                Some(conversation) => entry::with_hash(db, conversation, Seq::FIRST)?,
+                None => None,
+            };
+        }
+        let Some((entry, hash)) = found else { return Ok(None) };
+        if hash.is_some_and(|hash| hash != command.request_hash) {
+            return Err(Refusal::IdempotencyMismatch.into());
+        }
+        let members_version = self.conversation(entry.conversation)?.members_version;
+        Ok(Some(Stored { entry, members_version, own_states: Vec::new() }))
+    }
+
+    fn carry_out(&mut self, command: &Append) -> Judged<Stored> {
+        match &command.action {
+            Action::Message { body, mentions } => self.message(command, body, mentions),
+            Action::Create(group) => self.create(command, group),
+            Action::AddMembers { users } => self.add_members(command, users),
+            Action::Join => self.join(command),
+            Action::RemoveMember { user } => self.remove_member(command, *user),
+            Action::Leave => self.leave(command),
+            Action::ChangeRole { user, role } => self.change_role(command, *user, *role),
+            Action::ChangeSettings { name, description } => {
+                self.change_settings(command, name.as_deref(), description.as_deref())
+            }
+        }
+    }
+
+    fn message(&mut self, command: &Append, body: &Bytes, mentions: &Mentions) -> Judged<Stored> {
+        let kind = self.conversation(command.conversation)?.kind;
+        let role = self.sender_role(command)?;
+        if role == Role::Subscriber {
+            return Err(Refusal::Forbidden.into());
+        }
+        let stored = self.store(command, EntryKind::Message, body.clone(), Vec::new())?;
+        if mentions.all && (role >= Role::Admin || kind == ConversationKind::Direct) {
+            self.mention(&stored.entry, EVERYBODY)?;
+        }
+        for user in &mentions.users {
+            if membership::role(self.tx.db, command.conversation, *user)?.is_some() {
+                self.mention(&stored.entry, user.get())?;
+            }
+        }
+        Ok(stored)
+    }
+
+    fn mention(&self, entry: &StoredEntry, user: i64) -> Sql<()> {
+        self.tx
+            .db
+            .prepare_cached(
+                "INSERT INTO mentions (conversation_id, user_id, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            )?
+            .execute((entry.conversation.get(), user, entry.seq.get()))?;
+        Ok(())
+    }
+
+    fn create(&mut self, command: &Append, group: &NewGroup) -> Judged<Stored> {
+        if self.find(command.conversation)?.is_some() {
+            return Err(Refusal::IdempotencyMismatch.into());
+        }
+        let mut members = vec![(command.sender, Role::Owner)];
+        for user in distinct(&group.members) {
+            if user != command.sender {
+                members.push((user, Role::Member));
+            }
+        }
+        self.require_room(0, members.len())?;
+        self.require_users(members.iter().map(|(user, _)| *user))?;
+        self.insert_conversation(command.conversation, group, members.len())?;
+        if let Some(key) = &group.idempotency_key {
+            self.keep_key(command, key)?;
+        }
+        self.let_in(command, "created", &members)
+    }
+
+    fn add_members(&mut self, command: &Append, users: &[UserId]) -> Judged<Stored> {
+        self.require_manager(command)?;
+        let users = distinct(users);
+        self.require_users(users.iter().copied())?;
+        let mut newcomers = Vec::new();
+        for user in users {
+            if membership::role(self.tx.db, command.conversation, user)?.is_none() {
+                newcomers.push((user, Role::Member));
+            }
+        }
+        if newcomers.is_empty() {
+            return Err(Refusal::NothingToDo.into());
+        }
+        self.admit(command, "added", &newcomers)
+    }
+
+    fn join(&mut self, command: &Append) -> Judged<Stored> {
+        if !self.conversation(command.conversation)?.join_by_default {
+            let member = membership::role(self.tx.db, command.conversation, command.sender)?.is_some();
+            return Err(if member { Refusal::NothingToDo } else { Refusal::NotFound }.into());
+        }
+        if membership::role(self.tx.db, command.conversation, command.sender)?.is_some() {
+            return Err(Refusal::NothingToDo.into());
+        }
+        self.require_users([command.sender].into_iter())?;
+        self.admit(command, "joined", &[(command.sender, Role::Member)])
+    }
+
+    /// Makes users members of an existing conversation.
+    fn admit(&mut self, command: &Append, change: &str, newcomers: &[(UserId, Role)]) -> Judged<Stored> {
+        let present = self.conversation(command.conversation)?.member_count;
+        self.require_room(present, newcomers.len())?;
+        let conversation = self.conversation(command.conversation)?;
+        conversation.member_count += newcomers.len();
+        conversation.members_version += 1;
+        self.let_in(command, change, newcomers)
+    }
+
+    /// Writes the rows of newcomers and the entry that tells of them.
+    fn let_in(&mut self, command: &Append, change: &str, newcomers: &[(UserId, Role)]) -> Judged<Stored> {
+        let conversation = self.conversation(command.conversation)?;
+        let join = if conversation.history_visible { Seq::FIRST } else { conversation.head.next() };
+        let version = conversation.members_version;
+        let mut states = Vec::with_capacity(newcomers.len());
+        for (user, role) in newcomers {
+            membership::enter(self.tx, command.conversation, *user, *role, join, version)?;
+            states.push((*user, own_state::joined(command.conversation, join)));
+        }
+        let members: Vec<_> = newcomers.iter().map(|(user, role)| (*user, Some(*role))).collect();
+        self.store(command, EntryKind::Membership, membership_body(change, &members), states)
+    }
+
+    fn remove_member(&mut self, command: &Append, user: UserId) -> Judged<Stored> {
+        let manager = self.require_manager(command)?;
+        if user == command.sender {
+            return Err(Refusal::Forbidden.into());
+        }
+        let role = membership::role(self.tx.db, command.conversation, user)?.ok_or(Refusal::NotMember)?;
+        if role >= manager {
+            return Err(Refusal::Forbidden.into());
+        }
+        self.let_out(command, "removed", user)
+    }
+
+    fn leave(&mut self, command: &Append) -> Judged<Stored> {
+        let role = self.sender_role(command)?;
+        self.require_group(command)?;
+        if role == Role::Owner && self.conversation(command.conversation)?.member_count > 1 {
+            return Err(Refusal::LastOwner.into());
+        }
+        self.let_out(command, "left", command.sender)
+    }
+
+    /// Ends a user's membership with the entry that tells of it.
+    fn let_out(&mut self, command: &Append, change: &str, user: UserId) -> Judged<Stored> {
+        let conversation = self.conversation(command.conversation)?;
+        let leave = conversation.head.next();
+        conversation.member_count = conversation.member_count.saturating_sub(1);
+        conversation.members_version += 1;
+        let (active, version) = (conversation.last_active, conversation.members_version);
+        membership::depart(self.tx, command.conversation, user, leave, active, version)?;
+        let states = vec![(user, own_state::left(command.conversation, leave))];
+        self.store(command, EntryKind::Membership, membership_body(change, &[(user, None)]), states)
+    }
+
+    fn change_role(&mut self, command: &Append, user: UserId, role: Role) -> Judged<Stored> {
+        let own = self.sender_role(command)?;
+        self.require_group(command)?;
+        if role == Role::Subscriber {
+            return Err(Refusal::WrongKind.into());
+        }
+        if own != Role::Owner {
+            return Err(Refusal::Forbidden.into());
+        }
+        let present = membership::role(self.tx.db, command.conversation, user)?.ok_or(Refusal::NotMember)?;
+        if present == role {
+            return Err(Refusal::NothingToDo.into());
+        }
+        if user == command.sender {
+            return Err(Refusal::LastOwner.into());
+        }
+        let mut changes = vec![(user, role)];
+        if role == Role::Owner {
+            changes.push((command.sender, Role::Admin));
+        }
+        let conversation = self.conversation(command.conversation)?;
+        conversation.members_version += 1;
+        let version = conversation.members_version;
+        for (user, role) in &changes {
+            membership::change_role(self.tx, command.conversation, *user, *role, version)?;
+        }
+        let members: Vec<_> = changes.iter().map(|(user, role)| (*user, Some(*role))).collect();
+        self.store(command, EntryKind::Membership, membership_body("role", &members), Vec::new())
+    }
+
+    fn change_settings(&mut self, command: &Append, name: Option<&str>, description: Option<&str>) -> Judged<Stored> {
+        self.require_manager(command)?;
+        let conversation = self.conversation(command.conversation)?;
+        let name = name.filter(|name| *name != conversation.name).map(str::to_owned);
+        let description = description.filter(|text| *text != conversation.description).map(str::to_owned);
+        if name.is_none() && description.is_none() {
+            return Err(Refusal::NothingToDo.into());
+        }
+        conversation.name.clone_from(name.as_ref().unwrap_or(&conversation.name.clone()));
+        conversation.description.clone_from(description.as_ref().unwrap_or(&conversation.description.clone()));
+        let body = v1::SettingsChange { name, description }.encode_to_vec().into();
+        self.store(command, EntryKind::Settings, body, Vec::new())
+    }
+
+    /// Numbers and stores the entry of a command that has passed, and the own state it brings.
+    fn store(
+        &mut self,
+        command: &Append,
+        kind: EntryKind,
+        body: Bytes,
+        own_states: Vec<(UserId, OwnState)>,
+    ) -> Judged<Stored> {
+        let now = self.now;
+        let conversation = self.conversation(command.conversation)?;
+        let seq = conversation.head.next();
+        conversation.head = seq;
+        conversation.changed = true;
+        if kind == EntryKind::Message {
+            conversation.last_message = seq;
+            conversation.last_active = conversation.last_active.max(now);
+        }
+        let members_version = conversation.members_version;
+        let entry = StoredEntry {
+            conversation: command.conversation,
+            seq,
+            kind,
+            sender: command.sender,
+            time: now,
+            client_msg_id: command.client_msg_id,
+            ref_seq: None,
+            body: Body::Kept(body),
+        };
+        entry::insert(self.tx, &entry, command.request_hash)?;
+        for (user, state) in &own_states {
+            own_state::set(self.tx, *user, state, now)?;
+        }
+        Ok(Stored { entry, members_version, own_states })
+    }
+
+    /// The sender's role; only members get further.
+    fn sender_role(&mut self, command: &Append) -> Judged<Role> {
+        self.conversation(command.conversation)?;
+        Ok(membership::role(self.tx.db, command.conversation, command.sender)?.ok_or(Refusal::NotFound)?)
+    }
+
+    fn require_group(&mut self, command: &Append) -> Judged<()> {
+        match self.conversation(command.conversation)?.kind {
+            ConversationKind::Group | ConversationKind::Channel => Ok(()),
+            ConversationKind::Direct | ConversationKind::SelfNotes | ConversationKind::System => {
+                Err(Refusal::WrongKind.into())
+            }
+        }
+    }
+
+    /// Only owners and admins of something that has them get further.
+    fn require_manager(&mut self, command: &Append) -> Judged<Role> {
+        let role = self.sender_role(command)?;
+        self.require_group(command)?;
+        if role >= Role::Admin { Ok(role) } else { Err(Refusal::Forbidden.into()) }
+    }
+
+    fn require_room(&self, present: usize, newcomers: usize) -> Judged<()> {
+        if present + newcomers <= self.group_members { Ok(()) } else { Err(Refusal::TooManyMembers.into()) }
+    }
+
+    fn require_users(&self, mut users: impl Iterator<Item = UserId>) -> Judged<()> {
+        let mut known = self.tx.db.prepare_cached("SELECT 1 FROM users WHERE id = $1")?;
+        users.try_for_each(|user| if known.exists([user.get()])? { Ok(()) } else { Err(Refusal::UnknownUser.into()) })
+    }
+}
+
+/// The conversations of the batch.
+impl Judge<'_> {
+    fn conversation(&mut self, id: ConversationId) -> Judged<&mut Conversation> {
+        self.find(id)?.ok_or(Stop::Refused(Refusal::NotFound))
+    }
+
+    fn find(&mut self, id: ConversationId) -> Sql<Option<&mut Conversation>> {
+        if !self.conversations.contains_key(&id)
+            && let Some(conversation) = read_conversation(self.tx, id)?
+        {
+            self.conversations.insert(id, conversation);
+        }
+        Ok(self.conversations.get_mut(&id))
+    }
+
+    fn insert_conversation(&mut self, id: ConversationId, group: &NewGroup, members: usize) -> Sql<()> {
+        self.tx
+            .db
+            .prepare_cached(
+                "INSERT INTO conversations (id, kind, name, description, last_active, member_count, history_visible,
+                    join_by_default, created, changed)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9)",
+            )?
+            .execute((
+                id.get(),
+                ConversationKind::Group.as_str(),
+                &group.name,
+                &group.description,
+                self.now.millis(),
+                count(members),
+                i64::from(group.history_visible),
+                i64::from(group.join_by_default),
+                self.tx.number,
+            ))?;
+        Ok(())
+    }
+
+    fn keep_key(&self, command: &Append, key: &str) -> Sql<()> {
+        self.tx
+            .db
+            .prepare_cached(
+                "INSERT INTO idempotency_keys (sender_id, key, conversation_id, created) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (sender_id, key) DO UPDATE SET conversation_id = $3, created = $4",
+            )?
+            .execute((command.sender.get(), key, command.conversation.get(), self.now.millis()))?;
+        Ok(())
+    }
+
+    /// Writes the conversations that commands have changed, each once.
+    pub(super) fn write_conversations(&mut self) -> Sql<()> {
+        let mut update = self.tx.db.prepare_cached(
+            "UPDATE conversations SET name = $1, description = $2, head = $3, last_message_seq = $4, last_active = $5,
+                members_version = $6, member_count = $7, changed = $8
+             WHERE id = $9",
+        )?;
+        for (id, conversation) in self.conversations.iter_mut().filter(|(_, conversation)| conversation.changed) {
+            update.execute((
+                &conversation.name,
+                &conversation.description,
+                conversation.head.get(),
+                conversation.last_message.get(),
+                conversation.last_active.millis(),
+                conversation.members_version,
+                count(conversation.member_count),
+                self.tx.number,
+                id.get(),
+            ))?;
+            conversation.changed = false;
+        }
+        Ok(())
+    }
+}
+
+fn read_conversation(tx: &Tx<'_>, id: ConversationId) -> Sql<Option<Conversation>> {
+    tx.db
+        .prepare_cached(
+            "SELECT kind, name, description, head, last_message_seq, last_active, members_version, member_count,
+                history_visible, join_by_default
+             FROM conversations WHERE id = $1",
+        )?
+        .query_row([id.get()], |row| {
+            Ok(Conversation {
+                kind: word(row, 0)?,
+                name: row.get(1)?,
+                description: row.get(2)?,
+                head: seq(row, 3)?,
+                last_message: seq(row, 4)?,
+                last_active: time(row, 5)?,
+                members_version: row.get(6)?,
+                member_count: row.get::<_, u32>(7)? as usize,
+                history_visible: row.get(8)?,
+                join_by_default: row.get(9)?,
+                changed: false,
+            })
+        })
+        .optional()
+}
+
+/// The group that a sender made under a key within the last day.
+fn keyed_conversation(tx: &Tx<'_>, sender: UserId, key: &str, now: Timestamp) -> Sql<Option<ConversationId>> {
+    tx.db
+        .prepare_cached(
+            "SELECT conversation_id FROM idempotency_keys WHERE sender_id = $1 AND key = $2 AND created > $3",
+        )?
+        .query_row((sender.get(), key, now.millis() - DAY_MS), |row| super::row::conversation_id(row, 0))
+        .optional()
+}
+
+fn membership_body(change: &str, members: &[(UserId, Option<Role>)]) -> Bytes {
+    let members = members.iter().map(|(user, role)| v1::MemberRole {
+        user_id: user.get(),
+        role: role.map(|role| role.as_str().to_owned()).unwrap_or_default(),
+    });
+    v1::MembershipChange { change: change.to_owned(), members: members.collect() }.encode_to_vec().into()
+}
+
+/// The users without repetition, in the order of their first mention.
+fn distinct(users: &[UserId]) -> Vec<UserId> {
+    let mut seen = std::collections::HashSet::with_capacity(users.len());
+    users.iter().copied().filter(|user| seen.insert(*user)).collect()
+}
+
+/// A number of members as a column.
+fn count(members: usize) -> i64 {
+    i64::try_from(members).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,154 @@
+//! Opening a database: its directory and files, the lock, the schema, what is made with it, and what is cleaned up.
+
+use std::fs::TryLockError;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use sparrow_protocol::Timestamp;
+
+use super::epoch::{self, CounterFile, private};
+use super::readers::Readers;
+use super::row::Sql;
+use super::writer::{State, Writer};
+use super::{Options, SYSTEM_USER, Sqlite};
+
+mod schema {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Prepared statements kept by each connection; more than the store has.
+const STATEMENTS: usize = 256;
+
+/// Deleted own state is known for so long.
+const DELETIONS_KEPT_MS: i64 = 90 * DAY_MS;
+/// A day.
+pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("another process is using {0}: stop it, or choose another data directory")]
+    InUse(PathBuf),
+    /// A file or the directory could not be made, opened or locked.
+    #[error("cannot use {path}: {error}; check that the directory exists and belongs to this user")]
+    Files {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file is not a database of this program, or of a later version of it.
+    #[error("cannot bring the schema of {path} up to date: {error}; use the program version that last opened it")]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// What the migration said.
+        error: Box<refinery::Error>,
+    },
+    /// A statement failed.
+    #[error("cannot read {path}: {error}; restore it from a back-up")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What the database said.
+        error: rusqlite::Error,
+    },
+}
+
+impl Sqlite {
+    /// Opens the database in this directory, or makes both. Blocks; `now` dates what is made or cleaned up.
+    ///
+    /// One process at a time: a second one is refused until the first has dropped its last handle.
+    pub fn open(directory: &Path, options: &Options, now: Timestamp) -> Result<Self, OpenError> {
+        let files = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Files { path, error }
+        };
+        make_directory(directory).map_err(files(directory))?;
+        let lock = lock(directory)?;
+        let path = directory.join("sparrow.db");
+        private().append(true).create(true).open(&path).map_err(files(&path))?;
+        let database = |error| OpenError::Database { path: path.clone(), error };
+
+        let mut db = connect(&path).map_err(database)?;
+        schema::migrations::runner()
+            .run(&mut db)
+            .map_err(|error| OpenError::Schema { path: path.clone(), error: Box::new(error) })?;
+        let counter_path = directory.join("commits");
+        let (counter, noted) = CounterFile::open(&counter_path).map_err(files(&counter_path))?;
+        let commits = epoch::number_fact(&db, epoch::COMMITS).map_err(database)?;
+        let wal = directory.join("sparrow.db-wal");
+        let mut state = State { db, counter, commits, noted: None, wal, _lock: lock };
+        state.transact(|tx| prepare(tx.db, noted, now)).map_err(database)?;
+
+        let readers = (0..options.readers.max(1)).map(|_| connect(&path).and_then(forbid_writes));
+        let readers = readers.collect::<Sql<Vec<_>>>().map_err(database)?;
+        let readers = Readers::start(readers, options.queue).map_err(files(&path))?;
+        let writer = Writer::start(state, options.queue).map_err(files(&path))?;
+        Ok(Self { readers: Arc::new(readers), writer: Arc::new(writer), group_members: options.group_members })
+    }
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn lock(directory: &Path) -> Result<std::fs::File, OpenError> {
+    let path = directory.join("lock");
+    let failed = |error| OpenError::Files { path: path.clone(), error };
+    let file = private().append(true).create(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn connect(path: &Path) -> Sql<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", false)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+fn forbid_writes(db: Connection) -> Sql<Connection> {
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+/// What every opening does, in one transaction: the system's account, the epoch, and forgetting what is over.
+fn prepare(db: &Connection, noted: Option<i64>, now: Timestamp) -> Sql<()> {
+    db.execute(
+        "INSERT INTO users (id, name, name_key, display_name, created) VALUES ($1, 'sparrow', 'sparrow', 'Sparrow', $2)
+         ON CONFLICT (id) DO NOTHING",
+        (SYSTEM_USER.get(), now.millis()),
+    )?;
+    epoch::settle(db, noted)?;
+    db.execute("DELETE FROM idempotency_keys WHERE created < $1", [now.millis() - DAY_MS])?;
+    db.execute("DELETE FROM refresh_tokens WHERE expires < $1", [now.millis()])?;
+    purge_deletions(db, now)
+}
+
+/// Forgets deletions of own state that are older than 90 days. A `Sync` from before the last of them is answered in full.
+fn purge_deletions(db: &Connection, now: Timestamp) -> Sql<()> {
+    let before = now.millis() - DELETIONS_KEPT_MS;
+    let last: Option<i64> =
+        db.query_row("SELECT MAX(changed) FROM own_state WHERE value = '' AND written < $1", [before], |row| {
+            row.get(0)
+        })?;
+    let Some(last) = last else { return Ok(()) };
+    db.execute("DELETE FROM own_state WHERE value = '' AND written < $1", [before])?;
+    let purged = epoch::number_fact(db, epoch::PURGED)?.max(last);
+    epoch::set_fact(db, epoch::PURGED, &purged.to_string())
+}
