@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -35,6 +36,37 @@ pub(crate) struct Metrics {
     pub(crate) password_hashes: Counter,
     /// Registrations and log-ins refused because too many were waiting to be hashed.
     pub(crate) password_hashes_refused: Counter,
+    /// Connections open on the WebSocket and TCP carriers, logged in or not.
+    pub(crate) connections: Gauge,
+    /// Sessions: connections that are logged in.
+    pub(crate) sessions: Gauge,
+    /// Connections that ended in a panic, which cost nobody else anything.
+    pub(crate) connection_panics: Counter,
+    /// Commands that make an entry, by what became of them.
+    pub(crate) sends: Family<SendLabels, Counter>,
+    /// Commands in one transaction of the append lane.
+    pub(crate) batch_commands: Histogram,
+    /// Time to store one batch durably, in seconds.
+    pub(crate) commit_seconds: Histogram,
+    /// Commands that waited for the append lane when the last batch was drained.
+    pub(crate) lane_waiting: Gauge,
+    /// Pushed frames queued for a session.
+    pub(crate) pushes: Counter,
+    /// Pushed frames dropped because their session was about to be told to resync.
+    pub(crate) pushes_dropped: Counter,
+    /// Times that a slow session's queued pushes were replaced by a `Resync`.
+    pub(crate) resyncs: Counter,
+    /// Cursors of an `Ack` that made no sense: unknown conversation, beyond the head.
+    pub(crate) acks_ignored: Counter,
+    /// Batches of receipts that were not told because too many were waiting.
+    pub(crate) receipts_dropped: Counter,
+}
+
+/// What tells the outcomes of commands apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SendLabels {
+    /// `stored`, `duplicate`, or the error code of the refusal.
+    pub(crate) outcome: &'static str,
 }
 
 impl Metrics {
@@ -47,8 +79,22 @@ impl Metrics {
             http_panics: Counter::default(),
             password_hashes: Counter::default(),
             password_hashes_refused: Counter::default(),
+            connections: Gauge::default(),
+            sessions: Gauge::default(),
+            connection_panics: Counter::default(),
+            sends: Family::default(),
+            batch_commands: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.5, 12)),
+            lane_waiting: Gauge::default(),
+            pushes: Counter::default(),
+            pushes_dropped: Counter::default(),
+            resyncs: Counter::default(),
+            acks_ignored: Counter::default(),
+            receipts_dropped: Counter::default(),
         };
         metrics.register_http();
+        metrics.register_messaging();
+        metrics.register_gateway();
         metrics
     }
 
@@ -63,6 +109,26 @@ impl Metrics {
             "Registrations and log-ins refused because too many were waiting",
             self.password_hashes_refused.clone(),
         );
+    }
+
+    fn register_messaging(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("sends", "Commands that make an entry, by outcome", self.sends.clone());
+        registry.register("batch_commands", "Commands in one transaction", self.batch_commands.clone());
+        registry.register("commit_seconds", "Seconds to store one batch durably", self.commit_seconds.clone());
+        registry.register("lane_waiting", "Commands that waited for the append lane", self.lane_waiting.clone());
+        registry.register("acks_ignored", "Cursors of an Ack that made no sense", self.acks_ignored.clone());
+        registry.register("receipts_dropped", "Batches of receipts that were not told", self.receipts_dropped.clone());
+    }
+
+    fn register_gateway(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("connections", "Open WebSocket and TCP connections", self.connections.clone());
+        registry.register("sessions", "Connections that are logged in", self.sessions.clone());
+        registry.register("connection_panics", "Connections that ended in a panic", self.connection_panics.clone());
+        registry.register("pushes", "Pushed frames queued for a session", self.pushes.clone());
+        registry.register("pushes_dropped", "Pushed frames dropped before a Resync", self.pushes_dropped.clone());
+        registry.register("resyncs", "Slow sessions told to resync", self.resyncs.clone());
     }
 
     /// All metrics in the Prometheus text format.

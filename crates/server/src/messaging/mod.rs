@@ -1,15 +1,61 @@
 //! Messaging: the life of an entry from a command to its readers. Knows no sockets.
+//!
+//! The send path reads top to bottom: [`send`] (parse, gate, enqueue), [`lane`] (one transaction per batch, answers),
+//! [`fanout`] (members, stage, pushes), [`outbound`] (what waits for one session).
 
-use sparrow_protocol::{ConversationId, DeviceId, Seq, UserId, raw};
+mod cursors;
+mod fanout;
+mod gate;
+mod lane;
+mod members;
+mod outbound;
+mod pull;
+mod push;
+mod receipts;
+pub(crate) mod send;
+mod sessions;
+mod signals;
+mod stage;
+pub(crate) mod sync;
+#[cfg(test)]
+mod testing;
+pub(crate) mod wire;
+
+use std::sync::Arc;
+
+use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, UserId, raw, v1};
+use sparrow_store::Store;
 use sparrow_store::log::{Append, OwnState, Range, Stored};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
+use crate::config::Limits;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
+use fanout::FanoutSignals;
+use lane::{Job, Lane, Origin, ReadJob, ReadOrigin};
+use push::Shared;
+use sessions::Sessions;
+
+pub(crate) use outbound::{Bounds, Outgoing};
+pub(crate) use sessions::{NewSession, Registered, Session, encode};
+pub(crate) use signals::SignalJob;
 
 /// The messaging feature; a cheap handle.
 #[derive(Clone)]
-pub(crate) struct Messaging {}
+pub(crate) struct Messaging {
+    store: Arc<dyn Store>,
+    sessions: Arc<Sessions>,
+    lane: Lane,
+    signals: FanoutSignals,
+    metrics: Arc<Metrics>,
+}
 
 /// What became of a command, for the caller that gave it.
+#[derive(Debug)]
 pub(crate) struct Submitted {
     /// The entry.
     pub(crate) stored: Stored,
@@ -24,21 +70,76 @@ pub(crate) enum EndReason {
     Revoked,
     /// The same device opened a newer session.
     Replaced,
+    /// Sends to too many conversations wait for their retry; a new connection begins without.
+    Overloaded,
 }
 
 impl Messaging {
+    /// Starts the lane and the fan-out. They end, after everything that was accepted is done, when `stop` is cancelled.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        limits: &Limits,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let sessions = Arc::new(Sessions::default());
+        let (entries, signals) = fanout::start(&store, &sessions, &metrics, tasks);
+        let (lane, queue) = Lane::new(limits.lane_queue, metrics.clone());
+        let worker = lane::Worker::new(&lane, queue, store.clone(), entries, clock, limits.clone());
+        tasks.spawn(worker.run(stop));
+        Self { store, sessions, lane, signals, metrics }
+    }
+
     /// Puts a command through the append lane and waits until it is durable; fan-out follows by itself. For callers
     /// without a session (HTTP): their commands have no order among each other. A caller that goes away cancels nothing.
     pub(crate) async fn submit(&self, append: Append) -> Result<Submitted, Failure> {
-        let _ = append;
-        unimplemented!("the messaging feature")
+        let (caller, answer) = oneshot::channel();
+        let job = Job { append, origin: Origin::Caller(caller) };
+        if let Err((_, failure)) = self.lane.try_append(job) {
+            return Err(failure);
+        }
+        answer.await.unwrap_or_else(|_| Err(lane_gone()))
+    }
+
+    /// Puts a session's accepted send into the lane, in the order of the calls.
+    pub(crate) fn send(&self, session: &Arc<Session>, request: u32, append: Append) {
+        send::enqueue(&self.lane, session, request, append);
     }
 
     /// Moves a user's read cursor; answers it as it then is, once that is durable. Other sessions of the user and the
     /// authors concerned are told.
     pub(crate) async fn read(&self, user: UserId, conversation: ConversationId, seq: Seq) -> Result<Seq, Failure> {
-        let _ = (user, conversation, seq);
-        unimplemented!("the messaging feature")
+        let (caller, answer) = oneshot::channel();
+        let advance = lane::read_advance(user, conversation, seq);
+        self.lane.read(ReadJob { advance, origin: ReadOrigin::Caller(caller) });
+        answer.await.unwrap_or_else(|_| Err(lane_gone()))
+    }
+
+    /// The same for a session, which gets its answer by itself.
+    pub(crate) fn session_read(&self, session: &Arc<Session>, request: u32, conversation: ConversationId, seq: Seq) {
+        let advance = lane::read_advance(session.user, conversation, seq);
+        self.lane.read(ReadJob { advance, origin: ReadOrigin::Session { session: session.clone(), request } });
+    }
+
+    /// Notes how far a user's device is. Cursors that make no sense are ignored and counted.
+    pub(crate) fn ack(&self, user: UserId, ack: &v1::Ack) {
+        for cursor in &ack.cursors {
+            match (ConversationId::new(cursor.conversation_id), Seq::new(cursor.seq)) {
+                (Some(conversation), Some(seq)) => self.lane.delivered(user, conversation, seq),
+                _ => {
+                    self.metrics.acks_ignored.inc();
+                }
+            }
+        }
+    }
+
+    /// Passes a signal to the members who are online.
+    pub(crate) fn signal(&self, job: SignalJob) {
+        if let Err(job) = self.signals.signal(job) {
+            job.answer(Err(Failure::new(Code::Overloaded, "Too many signals wait; this one was dropped.")));
+        }
     }
 
     /// A page of a log in its wire form, as its reader may see it.
@@ -48,37 +149,65 @@ impl Messaging {
         conversation: ConversationId,
         range: Range,
     ) -> Result<raw::PullPage, Failure> {
-        let _ = (reader, conversation, range);
-        unimplemented!("the messaging feature")
+        pull::page(&*self.store, reader, conversation, range).await
+    }
+
+    /// The answer to a session's `Pull`.
+    pub(crate) async fn session_pull(
+        &self,
+        reader: UserId,
+        pull: raw::Pull,
+        codec: Codec,
+    ) -> Result<raw::PullPage, Failure> {
+        let (conversation, range) = pull::parse(&pull, codec)?;
+        self.pull(reader, conversation, range).await
+    }
+
+    /// The answer to a session's `Sync`.
+    pub(crate) async fn sync(&self, user: UserId, sync: v1::Sync) -> Result<v1::SyncPage, Failure> {
+        sync::page(&*self.store, user, sync).await
     }
 
     /// Tells a user's sessions on this node about changed own state.
     pub(crate) fn state_changed(&self, user: UserId, states: Vec<OwnState>) {
-        let _ = (user, states);
-        unimplemented!("the messaging feature")
+        let states = states.into_iter().map(sync::own_state).collect();
+        if let Some(mut shared) = Shared::new(&v1::StateChanged { states }) {
+            let now = Instant::now();
+            self.sessions.each_of(user, |session| session.push(&mut shared, now, &self.metrics));
+        }
+    }
+
+    /// Makes a session findable; pushes flow from then on.
+    pub(crate) fn register(&self, session: Session) -> Registered {
+        self.sessions.register(session)
+    }
+
+    /// A mark to be compared after a log-in was checked: if it changed, some device was revoked meanwhile.
+    pub(crate) fn revocation_mark(&self) -> u64 {
+        self.sessions.revocation_mark()
     }
 
     /// Ends all sessions of a device.
     pub(crate) fn end_sessions(&self, device: DeviceId, reason: EndReason) {
-        let _ = (device, reason);
-        unimplemented!("the messaging feature")
+        self.sessions.end(device, reason);
     }
 
     /// True if the user has a session.
     pub(crate) fn is_online(&self, user: UserId) -> bool {
-        let _ = user;
-        unimplemented!("the messaging feature")
+        self.sessions.is_online(user)
     }
 
     /// True if the device has a session.
     pub(crate) fn is_device_online(&self, device: DeviceId) -> bool {
-        let _ = device;
-        unimplemented!("the messaging feature")
+        self.sessions.is_device_online(device)
     }
 
     /// Users with a session, by id, from the first above `after`, at most `limit`.
     pub(crate) fn online_users(&self, after: Option<UserId>, limit: usize) -> Vec<UserId> {
-        let _ = (after, limit);
-        unimplemented!("the messaging feature")
+        self.sessions.online_users(after, limit)
     }
+}
+
+fn lane_gone() -> Failure {
+    Failure::new(Code::Unavailable, "The server is shutting down; try again when it is back.")
 }

@@ -1,0 +1,126 @@
+//! Fan-out: after a commit, everybody who may see an entry and is online gets it; cursors and signals likewise.
+//!
+//! A fixed number of workers share the conversations by hash. A conversation belongs to one worker, which owns its
+//! member list and its stage, so nothing is locked and the order of a conversation is the order of its worker's queue.
+
+mod group;
+mod worker;
+
+use std::sync::Arc;
+
+use sparrow_protocol::ConversationId;
+use sparrow_store::Store;
+use sparrow_store::log::Stored;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::receipts::CursorMoved;
+use super::sessions::{SessionId, Sessions};
+use super::signals::SignalJob;
+use super::wire::Trust;
+use crate::metrics::Metrics;
+use worker::Worker;
+
+/// Workers of a node.
+const WORKERS: usize = 4;
+/// Batches that may wait for one worker; then the lane waits.
+const ENTRY_BATCHES: usize = 64;
+/// Cursor batches and signals that may wait for one worker; then they are dropped.
+const ASIDES: usize = 4096;
+
+/// An entry that was committed.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// The entry, and what the store said with it.
+    pub(crate) stored: Stored,
+    /// The session that has its ack, and gets no push of it.
+    pub(crate) origin: Option<SessionId>,
+    /// Whether its body is known to be readable.
+    pub(crate) trust: Trust,
+}
+
+/// What is told besides entries.
+#[derive(Debug)]
+enum Aside {
+    Cursors(Vec<CursorMoved>),
+    Signal(SignalJob),
+}
+
+/// Where the lane hands over what it committed. The workers end when it is dropped.
+pub(crate) struct FanoutEntries {
+    entries: Vec<mpsc::Sender<Vec<Committed>>>,
+    signals: FanoutSignals,
+}
+
+/// Where sessions hand over signals.
+#[derive(Clone)]
+pub(crate) struct FanoutSignals {
+    asides: Arc<[mpsc::Sender<Aside>]>,
+    metrics: Arc<Metrics>,
+}
+
+/// Starts the workers.
+pub(crate) fn start(
+    store: &Arc<dyn Store>,
+    sessions: &Arc<Sessions>,
+    metrics: &Arc<Metrics>,
+    tasks: &TaskTracker,
+) -> (FanoutEntries, FanoutSignals) {
+    let mut entries = Vec::with_capacity(WORKERS);
+    let mut asides = Vec::with_capacity(WORKERS);
+    for _ in 0..WORKERS {
+        let (entry_sender, entry_receiver) = mpsc::channel(ENTRY_BATCHES);
+        let (aside_sender, aside_receiver) = mpsc::channel(ASIDES);
+        entries.push(entry_sender);
+        asides.push(aside_sender);
+        tasks.spawn(Worker::new(store.clone(), sessions.clone(), metrics.clone()).run(entry_receiver, aside_receiver));
+    }
+    let signals = FanoutSignals { asides: asides.into(), metrics: metrics.clone() };
+    (FanoutEntries { entries, signals: signals.clone() }, signals)
+}
+
+impl FanoutEntries {
+    /// Hands over what a transaction stored. Waits while a worker is behind, which holds up the lane, not the clients.
+    pub(crate) async fn entries(&self, committed: impl Iterator<Item = Committed>) {
+        for (worker, batch) in share(committed, |committed| committed.stored.entry.conversation) {
+            if self.entries[worker].send(batch).await.is_err() {
+                tracing::error!("a fan-out worker is gone; its conversations are not pushed until a restart");
+            }
+        }
+    }
+
+    /// Hands over cursors that moved; what does not fit is dropped.
+    pub(crate) fn cursors(&self, moved: impl Iterator<Item = CursorMoved>) {
+        for (worker, batch) in share(moved, |moved| moved.conversation) {
+            if self.signals.asides[worker].try_send(Aside::Cursors(batch)).is_err() {
+                self.signals.metrics.receipts_dropped.inc();
+            }
+        }
+    }
+}
+
+impl FanoutSignals {
+    /// Hands over a signal. False if it was dropped because there are too many.
+    pub(crate) fn signal(&self, job: SignalJob) -> Result<(), SignalJob> {
+        let worker = worker_of(job.conversation);
+        self.asides[worker].try_send(Aside::Signal(job)).map_err(|error| match error.into_inner() {
+            Aside::Signal(job) => job,
+            Aside::Cursors(_) => unreachable!("what was not sent is handed back"),
+        })
+    }
+}
+
+fn worker_of(conversation: ConversationId) -> usize {
+    usize::try_from(conversation.get().unsigned_abs() % WORKERS as u64).unwrap_or_default()
+}
+
+fn share<T>(
+    items: impl Iterator<Item = T>,
+    conversation: impl Fn(&T) -> ConversationId,
+) -> impl Iterator<Item = (usize, Vec<T>)> {
+    let mut shares: [Vec<T>; WORKERS] = std::array::from_fn(|_| Vec::new());
+    for item in items {
+        shares[worker_of(conversation(&item))].push(item);
+    }
+    shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty())
+}

@@ -1,0 +1,65 @@
+//! `Send`: from a client's command to an append, and into the lane in the order in which frames arrive.
+
+use std::sync::Arc;
+
+use sparrow_protocol::content::{CheckedContent, ContentError, request_hash};
+use sparrow_protocol::{ClientMsgId, Code, ConversationId, EntryKind, UserId, raw};
+use sparrow_store::log::{Action, Append, Mentions};
+
+use super::lane::{Job, Lane, Origin};
+use super::sessions::Session;
+use crate::failure::Failure;
+
+/// Reads a `Send`. Whatever a client says about sender, seq or time is not even looked at.
+pub(crate) fn parse(send: raw::Send, sender: UserId, content_bytes: usize) -> Result<Append, Failure> {
+    let conversation = ConversationId::new(send.conversation_id).ok_or_else(|| Failure::not_found("conversation"))?;
+    let client_msg_id = send
+        .client_msg_id
+        .parse::<ClientMsgId>()
+        .map_err(|_| Failure::invalid("clientMsgId must be a UUID with hyphens, and not all zeros."))?;
+    if send.content.len() > content_bytes {
+        return Err(content_failure(ContentError::TooLarge));
+    }
+    let content = CheckedContent::parse(send.content).map_err(content_failure)?;
+    Ok(message(conversation, sender, client_msg_id, content))
+}
+
+/// The command that stores a message.
+pub(crate) fn message(
+    conversation: ConversationId,
+    sender: UserId,
+    client_msg_id: ClientMsgId,
+    content: CheckedContent,
+) -> Append {
+    let mentions = Mentions { users: content.mentions().to_vec(), all: content.mentions_all() };
+    let request_hash = request_hash(EntryKind::Message, None, content.bytes());
+    let action = Action::Message { body: content.into_bytes(), mentions };
+    Append { conversation, sender, client_msg_id, request_hash, action }
+}
+
+/// What a client is told about a content that breaks a rule.
+pub(crate) fn content_failure(error: ContentError) -> Failure {
+    let code = if error == ContentError::TooLarge { Code::TooLarge } else { Code::InvalidRequest };
+    let mut sentence = error.to_string();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Failure::new(code, sentence + ".")
+}
+
+/// Puts a session's accepted send into the lane, in the order of the calls; the session gets exactly one reply.
+pub(crate) fn enqueue(lane: &Lane, session: &Arc<Session>, request: u32, append: Append) {
+    if session.gate_blocks(append.conversation, append.client_msg_id) {
+        session.refuse(request, &retry_in_order());
+        return;
+    }
+    let origin = Origin::Session { session: session.clone(), request };
+    if let Err((mut job, failure)) = lane.try_append(Job { append, origin }) {
+        job.refuse(failure, lane.metrics());
+    }
+}
+
+/// The refusal of a send that would overtake one that has to be retried.
+pub(crate) fn retry_in_order() -> Failure {
+    Failure::new(Code::RetryInOrder, "An earlier message to this conversation was refused; send that one again first.")
+}
