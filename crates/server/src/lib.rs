@@ -13,6 +13,9 @@ mod gateway;
 mod messaging;
 mod metrics;
 mod node;
+mod paging;
+mod text;
 mod users;
 
+pub use api::openapi;
 pub use config::Config;

@@ -1,18 +1,22 @@
 //! Accounts: register, log in, tokens, devices. Knows no sockets.
 
+mod devices;
 mod password;
 mod token;
 
 use std::sync::Arc;
 
-use sparrow_protocol::{Code, DeviceId, Timestamp, UserId};
+use sparrow_protocol::{Code, DeviceId, Timestamp, UserId, Username};
 use sparrow_store::Store;
+use sparrow_store::directory::{Device, DeviceLogin, DeviceRefused, NameTaken, NewUser, Refreshed, User};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::messaging::Messaging;
+use crate::messaging::{EndReason, Messaging};
 use crate::metrics::Metrics;
+use crate::text;
+pub(crate) use password::Password;
 use password::Passwords;
 
 /// Who a request or a session speaks for.
@@ -26,6 +30,72 @@ pub(crate) struct Identity {
     pub(crate) device: DeviceId,
     /// When the access token stops working.
     pub(crate) expires: Timestamp,
+}
+
+/// An account to be made.
+pub(crate) struct Registration {
+    /// The name one logs in with.
+    pub(crate) name: Username,
+    /// The password.
+    pub(crate) password: Password,
+    /// What others see.
+    pub(crate) display_name: String,
+    /// The installation that registers.
+    pub(crate) installation: Installation,
+}
+
+/// What a log-in presents.
+pub(crate) struct LogIn {
+    /// The name; `None` if it cannot be anybody's.
+    pub(crate) name: Option<Username>,
+    /// The password.
+    pub(crate) password: Password,
+    /// The device that logs in again; `None` for a new one.
+    pub(crate) device: Option<DeviceId>,
+    /// The installation that logs in.
+    pub(crate) installation: Installation,
+}
+
+/// What an installation says of itself.
+pub(crate) struct Installation {
+    name: String,
+    platform: String,
+}
+
+impl Installation {
+    /// Reads what an installation says of itself.
+    pub(crate) fn parse(name: &str, platform: &str) -> Result<Self, Failure> {
+        Ok(Self { name: text::DEVICE_NAME.parse(name)?, platform: text::PLATFORM.parse(platform)? })
+    }
+}
+
+/// A device that is logged in, and its tokens, which nobody can read again.
+pub(crate) struct LoggedIn {
+    /// The account.
+    pub(crate) user: User,
+    /// The device.
+    pub(crate) device: DeviceId,
+    /// The access token.
+    pub(crate) access: String,
+    /// When it stops working.
+    pub(crate) access_expires: Timestamp,
+    /// The refresh token.
+    pub(crate) refresh: String,
+    /// When it stops working.
+    pub(crate) refresh_expires: Timestamp,
+}
+
+impl LoggedIn {
+    fn new(user: User, device: DeviceId, tokens: token::Pair) -> Self {
+        Self {
+            user,
+            device,
+            access: tokens.access,
+            access_expires: tokens.stored.access_expires,
+            refresh: tokens.refresh,
+            refresh_expires: tokens.stored.refresh_expires,
+        }
+    }
 }
 
 /// The accounts feature.
@@ -55,6 +125,79 @@ impl Accounts {
         let hash = token::hash(token).ok_or_else(unauthenticated)?;
         let known = self.store.authenticate(hash, self.clock.now()).await?.ok_or_else(unauthenticated)?;
         Ok(Identity { user: known.user.user, name: known.user.name, device: known.device, expires: known.expires })
+    }
+
+    /// Makes an account and logs its first device in.
+    pub(crate) async fn register(&self, registration: Registration) -> Result<LoggedIn, Failure> {
+        let Registration { name, password, display_name, installation } = registration;
+        let password_hash = Some(self.passwords.hash(password).await?);
+        let user = NewUser { name, display_name, password_hash };
+        match self.store.create_user(user, self.clock.now()).await? {
+            Ok(user) => self.log_in_device(user, None, installation).await,
+            Err(NameTaken) => Err(Failure::new(Code::NameTaken, "This name belongs to another account; take another.")),
+        }
+    }
+
+    /// Logs a device in. An unknown name and a wrong password get the same answer after the same work.
+    pub(crate) async fn log_in(&self, log_in: LogIn) -> Result<LoggedIn, Failure> {
+        let known = match &log_in.name {
+            Some(name) => self.store.credentials(name).await?,
+            None => None,
+        };
+        let (user, hash) = match known {
+            Some(known) => (Some(known.user), known.password_hash),
+            None => (None, None),
+        };
+        let right = self.passwords.verify(log_in.password, hash).await?;
+        match user {
+            Some(user) if right => self.log_in_device(user, log_in.device, log_in.installation).await,
+            _ => Err(Failure::new(Code::Unauthenticated, "The name or the password is wrong; check both.")),
+        }
+    }
+
+    /// Exchanges a refresh token. One that was exchanged long ago is in wrong hands: its device is logged out.
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<LoggedIn, Failure> {
+        let refused = || Failure::new(Code::Unauthenticated, "Log in again: the refresh token no longer works.");
+        let hash = token::hash(refresh_token).ok_or_else(refused)?;
+        let now = self.clock.now();
+        let tokens = token::Pair::draw(&self.config.limits, now);
+        match self.store.refresh(hash, tokens.stored, self.config.limits.refresh_grace, now).await? {
+            Refreshed::Rotated { user, device } => Ok(LoggedIn::new(user, device, tokens)),
+            Refreshed::Reused { user, device } => {
+                tracing::warn!(%user, %device, "a refresh token was used twice; its device is revoked");
+                self.messaging.end_sessions(device, EndReason::Revoked);
+                Err(refused())
+            }
+            Refreshed::Unknown => Err(refused()),
+        }
+    }
+
+    async fn log_in_device(
+        &self,
+        user: User,
+        device: Option<DeviceId>,
+        installation: Installation,
+    ) -> Result<LoggedIn, Failure> {
+        let now = self.clock.now();
+        let tokens = token::Pair::draw(&self.config.limits, now);
+        let login = DeviceLogin {
+            user: user.user,
+            device,
+            name: installation.name,
+            platform: installation.platform,
+            tokens: tokens.stored,
+            max_devices: self.config.limits.devices,
+        };
+        let mut outcome = self.store.log_in_device(login.clone(), now).await?;
+        if outcome == Err(DeviceRefused::TooMany) {
+            self.make_room(user.user).await?;
+            outcome = self.store.log_in_device(login, now).await?;
+        }
+        match outcome {
+            Ok(Device { device, .. }) => Ok(LoggedIn::new(user, device, tokens)),
+            Err(DeviceRefused::TooMany) => Err(Failure::new(Code::Conflict, "You are logged in on too many devices.")),
+            Err(DeviceRefused::Unknown) => Err(Failure::not_found("device")),
+        }
     }
 }
 

@@ -6,32 +6,28 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use sparrow_protocol::Code;
+use sparrow_protocol::limits::PASSWORD_BYTES;
 use tokio::sync::Semaphore;
 
 use crate::config::PasswordHashing;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 
-/// A password of acceptable length. Its `Debug` form does not show it.
+/// A password of acceptable length. It has no `Debug` form.
 pub(crate) struct Password(String);
 
 impl Password {
-    /// Fewest bytes of a new password.
-    pub(crate) const MIN_BYTES: usize = 8;
-    /// Most bytes; longer ones are refused before anything is computed.
-    pub(crate) const MAX_BYTES: usize = 1024;
-
     /// Reads a password that an account is to have.
     pub(crate) fn parse_new(text: String) -> Result<Self, Failure> {
-        if text.len() < Self::MIN_BYTES {
+        if text.len() < *PASSWORD_BYTES.start() {
             return Err(Failure::invalid("The password is too short; take 8 bytes or more."));
         }
         Self::parse(text)
     }
 
-    /// Reads a password that is to be compared.
+    /// Reads a password that is to be compared. One that is too long is refused before anything is computed.
     pub(crate) fn parse(text: String) -> Result<Self, Failure> {
-        if text.len() > Self::MAX_BYTES {
+        if text.len() > *PASSWORD_BYTES.end() {
             return Err(Failure::invalid("The password is too long; take at most 1024 bytes."));
         }
         Ok(Self(text))

@@ -2,34 +2,49 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
 
-use super::{health, respond};
+use super::state::Api;
+use super::{accounts, conversations, devices, docs, health, members, messages, openapi, respond, users};
 use crate::node::Node;
 
 /// What the public listener serves besides WebSocket.
 pub(crate) fn router(node: Arc<Node>) -> Router {
-    let routes = Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz));
-    layered(routes, node)
+    let (routes, _) = documented_routes().split_for_parts();
+    layered(routes.merge(docs::routes(document().to_string())), node)
 }
 
 /// What the admin listener serves.
 pub(crate) fn admin_router(node: Arc<Node>) -> Router {
-    let routes = Router::new()
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics));
-    layered(routes, node)
+    let (routes, _) = health::routes().split_for_parts();
+    layered(routes.route("/metrics", get(health::metrics)), node)
+}
+
+/// The description of the HTTP API.
+pub(super) fn document() -> serde_json::Value {
+    let (_, document) = documented_routes().split_for_parts();
+    openapi::complete(&document)
+}
+
+fn documented_routes() -> OpenApiRouter<Arc<Api>> {
+    openapi::documented()
+        .merge(accounts::routes())
+        .merge(devices::routes())
+        .merge(users::routes())
+        .merge(conversations::routes())
+        .merge(members::routes())
+        .merge(messages::routes())
+        .merge(health::routes())
 }
 
 /// Around every route, the outermost first: headers and error bodies, the panic guard, the time limit.
-fn layered(routes: Router<Arc<Node>>, node: Arc<Node>) -> Router {
+fn layered(routes: Router<Arc<Api>>, node: Arc<Node>) -> Router {
     let metrics = node.metrics.clone();
     let panics = node.metrics.http_panics.clone();
     let on_panic = move |_panic| -> Response {
@@ -43,5 +58,5 @@ fn layered(routes: Router<Arc<Node>>, node: Arc<Node>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, node.config.limits.http_timeout))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(middleware::from_fn_with_state(metrics, respond::finish))
-        .with_state(node)
+        .with_state(Arc::new(Api::new(node)))
 }
