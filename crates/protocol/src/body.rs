@@ -62,7 +62,6 @@ bodies! {
 
 #[derive(Deserialize)]
 struct Envelope<M> {
-    #[serde(default = "Option::default")]
     body: Option<M>,
 }
 

@@ -29,7 +29,7 @@ pub struct CheckedRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     /// It is larger than allowed.
-    #[error("the content is larger than 64 KiB; send a file instead")]
+    #[error("the content is larger than this server takes; send a file instead")]
     TooLarge,
     /// It is not protobuf of the right type.
     #[error("the content is not a valid message")]
@@ -55,9 +55,10 @@ pub enum ContentError {
 }
 
 impl CheckedContent {
-    /// Checks a `Content` as protobuf.
-    pub fn parse(bytes: Bytes) -> Result<Self, ContentError> {
-        if bytes.len() > limits::CONTENT_BYTES {
+    /// Checks a `Content` as protobuf, of at most `limit` bytes ([`limits::CONTENT_BYTES`] unless the operator of the
+    /// server says otherwise).
+    pub fn parse(bytes: Bytes, limit: usize) -> Result<Self, ContentError> {
+        if bytes.len() > limit {
             return Err(ContentError::TooLarge);
         }
         let content = v1::Content::decode(bytes.as_ref()).map_err(|_| ContentError::Undecodable)?;

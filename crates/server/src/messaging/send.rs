@@ -17,10 +17,7 @@ pub(crate) fn parse(send: raw::Send, sender: UserId, content_bytes: usize) -> Re
         .client_msg_id
         .parse::<ClientMsgId>()
         .map_err(|_| Failure::invalid("clientMsgId must be a UUID with hyphens, and not all zeros."))?;
-    if send.content.len() > content_bytes {
-        return Err(content_failure(ContentError::TooLarge));
-    }
-    let content = CheckedContent::parse(send.content).map_err(content_failure)?;
+    let content = CheckedContent::parse(send.content, content_bytes).map_err(content_failure)?;
     Ok(message(conversation, sender, client_msg_id, content))
 }
 
