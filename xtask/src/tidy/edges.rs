@@ -15,7 +15,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sparrow-client", &["sparrow-protocol"]),
     ("sparrow-loadgen", &["sparrow-client", "sparrow-protocol"]),
     ("sparrow-testkit", &["sparrow-loadgen", "sparrow-protocol"]),
-    ("sparrow", &["sparrow-client", "sparrow-loadgen", "sparrow-protocol", "sparrow-server"]),
+    ("sparrow-tui", &["sparrow-client", "sparrow-protocol"]),
+    ("sparrow", &["sparrow-client", "sparrow-loadgen", "sparrow-protocol", "sparrow-server", "sparrow-tui"]),
     ("xtask", &[]),
 ];
 
@@ -24,6 +25,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rusqlite", &["sparrow-store", "sparrow-client"]),
     ("refinery", &["sparrow-store"]),
     ("axum", &["sparrow-server"]),
+    ("crossterm", &["sparrow-tui"]),
+    ("ratatui", &["sparrow-tui"]),
     ("reqwest", &["sparrow-client", "sparrow-loadgen", "sparrow-testkit"]),
 ];
 
