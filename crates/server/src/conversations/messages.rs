@@ -1,7 +1,7 @@
 //! What is said in a conversation: sending, history, receipts, the read cursor.
 
 use prost::Message as _;
-use sparrow_protocol::content::{CheckedContent, ContentError};
+use sparrow_protocol::content::CheckedContent;
 use sparrow_protocol::limits::PULL_BYTES;
 use sparrow_protocol::{ClientMsgId, Code, ConversationId, Seq, UserId, v1};
 use sparrow_store::directory::{MessageReceipts, ReceiptsRefused};
@@ -21,10 +21,8 @@ pub(crate) async fn send(
     id: Option<ClientMsgId>,
     content: &v1::Content,
 ) -> Result<Submitted, Failure> {
-    if content.encoded_len() > node.config.limits.content_bytes {
-        return Err(content_failure(ContentError::TooLarge));
-    }
-    let content = CheckedContent::parse(content.encode_to_vec().into()).map_err(content_failure)?;
+    let limit = node.config.limits.content_bytes;
+    let content = CheckedContent::parse(content.encode_to_vec().into(), limit).map_err(content_failure)?;
     let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().into());
     node.messaging.submit(message(conversation, caller, id, content)).await
 }
