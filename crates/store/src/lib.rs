@@ -7,6 +7,8 @@
 //! All methods are cancel-safe in one sense: a caller that goes away cancels nothing, the act happens or does not
 //! happen as a whole.
 
+#[cfg(test)]
+mod contract;
 pub mod directory;
 mod error;
 pub mod log;

@@ -27,6 +27,8 @@ mod pull;
 mod readers;
 mod row;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod unread;
 mod writer;
 
