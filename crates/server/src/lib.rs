@@ -10,12 +10,15 @@ pub mod config;
 mod conversations;
 mod failure;
 mod gateway;
+mod lobby;
 mod messaging;
 mod metrics;
 mod node;
 mod paging;
+mod server;
 mod text;
 mod users;
 
 pub use api::openapi;
 pub use config::Config;
+pub use server::{Addresses, Server, StartError};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sparrow_store::log::Log;
-use sparrow_store::{Directory, Store};
+use sparrow_store::Store;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;

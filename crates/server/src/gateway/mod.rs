@@ -1,1 +1,71 @@
-//! TODO
+//! Connections: the two carriers, and one actor per connection for both.
+//!
+//! [`websocket`] and [`tcp`] turn sockets into a [`carrier::Carrier`]; [`connection`] is the life of one
+//! of them, [`actor`] its main part; [`session`] says, without sockets or `async`, what each frame means. Commands are carried out by `messaging`.
+
+mod actor;
+mod carrier;
+mod connection;
+mod handshake;
+mod heartbeat;
+pub(crate) mod listener;
+mod session;
+mod tcp;
+mod websocket;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::node::Node;
+
+pub(crate) use websocket::upgrade;
+
+/// What every connection needs to know of the node it belongs to.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    /// The node.
+    pub(crate) node: Arc<Node>,
+    /// Owns the tasks of all connections.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when connections are to answer what they accepted and leave.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when the time for that is over.
+    pub(crate) over: CancellationToken,
+}
+
+impl Gateway {
+    /// Runs a connection in a task of its own. Whatever happens in it costs nobody else anything: a panic is counted
+    /// and ends this connection alone.
+    pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let (over, metrics) = (self.over.clone(), self.node.metrics.clone());
+        self.tasks.spawn(async move {
+            let contained = AssertUnwindSafe(connection).catch_unwind();
+            if let Some(Err(_panic)) = over.run_until_cancelled_owned(contained).await {
+                metrics.connection_panics.inc();
+                tracing::error!("a connection panicked; the others go on");
+            }
+        });
+    }
+}
+
+/// Counts one thing for as long as it lives.
+#[derive(Debug)]
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

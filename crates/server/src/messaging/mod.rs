@@ -18,7 +18,7 @@ mod signals;
 mod stage;
 pub(crate) mod sync;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod wire;
 
 use std::sync::Arc;

@@ -1,0 +1,159 @@
+//! The life of one connection, for both carriers and codecs: `Hello`, the session, and the one way out.
+
+use std::future::poll_fn;
+
+use sparrow_protocol::{CloseCode, Code, DeviceId, Format, v1};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::actor::Actor;
+use super::carrier::{Carrier, Closing, Lost, Received};
+use super::handshake::{Admitted, admit};
+use super::session::{Dismissal, Unidentified};
+use super::{Counted, Gateway};
+use crate::failure::Failure;
+use crate::messaging::encode;
+
+/// The time over which clients that a shutdown sends away are spread, in milliseconds.
+const RECONNECT_SPREAD_MS: std::ops::Range<u32> = 500..5_000;
+
+/// A connection before and after `Hello`.
+pub(super) struct Connection<C> {
+    gateway: Gateway,
+    carrier: C,
+    format: Format,
+    hello_due: Instant,
+    _counted: Counted,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// Nothing more comes from the client.
+    Lost(Lost),
+    /// The server ends it.
+    Dismissed(Dismissal),
+}
+
+impl From<Lost> for Exit {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<CloseCode> for Exit {
+    fn from(code: CloseCode) -> Self {
+        Self::Dismissed(Dismissal::new(code))
+    }
+}
+
+impl<C: Carrier> Connection<C> {
+    /// A connection whose client has to say `Hello` until `hello_due`.
+    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant) -> Self {
+        let counted = Counted::new(&gateway.node.metrics.connections);
+        Self { gateway, carrier, format, hello_due, _counted: counted }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        // Boxed: what a log-in needs is not to be held as long as the session lives.
+        let exit = match Box::pin(self.identify()).await {
+            Ok(admitted) => {
+                let device = admitted.identity.device;
+                let mut actor = Box::new(Actor::new(&self.gateway, &mut self.carrier, self.format, admitted));
+                let exit = poll_fn(|cx| actor.poll(cx)).await;
+                drop(actor);
+                self.note_seen(device).await;
+                exit
+            }
+            Err(exit) => exit,
+        };
+        Box::pin(self.leave(exit)).await;
+    }
+
+    /// Notes when the device was last here; when all leave at once, that is not worth a write each.
+    async fn note_seen(&self, device: DeviceId) {
+        let node = &self.gateway.node;
+        if self.gateway.draining.is_cancelled() {
+            return;
+        }
+        if let Err(error) = node.store.device_seen(device, node.clock.now()).await {
+            tracing::debug!(%error, "it was not noted when a device was last seen");
+        }
+    }
+
+    async fn identify(&mut self) -> Result<Admitted, Exit> {
+        let limit = self.gateway.node.config.limits.hello_frame_bytes;
+        let draining = self.gateway.draining.clone();
+        let first_frame = async {
+            loop {
+                if let Received::Frame(bytes) = poll_fn(|cx| self.carrier.poll_receive(cx, limit)).await? {
+                    return Ok::<_, Lost>(bytes);
+                }
+            }
+        };
+        let bytes = tokio::select! {
+            biased;
+            () = draining.cancelled() => return Err(CloseCode::Shutdown.into()),
+            received = timeout_at(self.hello_due, first_frame) => match received {
+                Ok(received) => received?,
+                Err(_elapsed) => return Err(CloseCode::HelloTimeout.into()),
+            },
+        };
+        let (request, hello) = Unidentified::on_frame(self.format.decode(bytes)).map_err(Exit::Dismissed)?;
+        let admitted = timeout_at(self.hello_due, admit(&self.gateway, self.format, request, hello)).await;
+        admitted.map_err(|_elapsed| Exit::from(CloseCode::Overloaded))?.map_err(Exit::Dismissed)
+    }
+
+    /// The one way out: says why as well as the client can still be told, and closes.
+    async fn leave(mut self, exit: Exit) {
+        let limits = &self.gateway.node.config.limits;
+        tracing::debug!(?exit, "connection ends");
+        let (dismissal, closing) = match exit {
+            Exit::Lost(Lost::Gone) => (None, Closing::Left),
+            Exit::Lost(Lost::Violation(code)) => (None, Closing::Rfc(code)),
+            Exit::Lost(Lost::TooLarge) => {
+                let failure =
+                    Failure::new(Code::TooLarge, "The frame is larger than allowed; see the limits in Welcome.");
+                let code = CloseCode::TooLarge;
+                (Some(Dismissal::with(code, 0, failure)), Closing::Code(code))
+            }
+            Exit::Lost(Lost::Truncated) => {
+                let failure = Failure::invalid("The frame is shorter than its header.");
+                let code = CloseCode::ProtocolError;
+                (Some(Dismissal::with(code, 0, failure)), Closing::Code(code))
+            }
+            Exit::Dismissed(dismissal) => {
+                let closing = Closing::Code(dismissal.code);
+                (Some(dismissal), closing)
+            }
+        };
+        let (write_timeout, format) = (limits.write_timeout, self.format);
+        let said = timeout(write_timeout, async {
+            if let Some(dismissal) = dismissal.filter(|dismissal| dismissal.code != CloseCode::Slow) {
+                say(&mut self.carrier, format, &dismissal).await?;
+            }
+            Ok::<_, Lost>(())
+        });
+        if !matches!(said.await, Ok(Ok(()))) {
+            return;
+        }
+        if timeout(write_timeout, self.carrier.close(closing)).await.is_err() {
+            tracing::debug!("the client did not take its close frame");
+        }
+    }
+}
+
+async fn say<C: Carrier>(carrier: &mut C, format: Format, dismissal: &Dismissal) -> Result<(), Lost> {
+    let error = dismissal.error.as_ref().map(|(request, failure)| encode(format, *request, &failure.to_wire()));
+    let goodbye = v1::Goodbye {
+        reason: dismissal.code.as_str().to_owned(),
+        reconnect_after_ms: if dismissal.code.reconnect() { rand::random_range(RECONNECT_SPREAD_MS) } else { 0 },
+        node: String::new(),
+        reconnect: dismissal.code.reconnect(),
+    };
+    for frame in error.into_iter().chain([encode(format, 0, &goodbye)]) {
+        poll_fn(|cx| carrier.poll_ready(cx)).await?;
+        carrier.start_send(frame)?;
+    }
+    poll_fn(|cx| carrier.poll_flush(cx)).await
+}
