@@ -293,6 +293,9 @@ pub(crate) async fn receipts_are_the_authors<F: Fixture>(world: &mut World<F>) {
     assert_eq!(members, all.members.items);
     assert_eq!(members.iter().map(|m| (m.user, m.read)).max_by_key(|m| m.1), Some((cy, seq(2))));
     assert_eq!(ask(bob, message, None, 10).await.unwrap_err(), ReceiptsRefused::Forbidden);
+    world.act(cy, group, Action::Leave).await;
+    let left = ask(ann, message, None, 10).await.unwrap();
+    assert_eq!((left.delivered_count, left.read_count, left.members.items.len()), (1, 0, 1));
     for (reader, seq) in [(dee, message), (eve, message), (ann, seq(9)), (ann, seq(1))] {
         assert_eq!(ask(reader, seq, None, 10).await.unwrap_err(), ReceiptsRefused::NotFound);
     }

@@ -247,7 +247,8 @@ macro_rules! contract_suite {
                 a_stranger_reads_nothing, a_hole_is_served_with_its_version;
             cursors: cursors_only_grow, reading_is_receiving, cursors_end_at_the_head,
                 cursors_of_former_members_end_with_them, cursors_of_strangers, cursors_ride_with_their_batch;
-            sync: the_first_answer_is_full, a_difference_names_what_changed, a_change_during_a_sync_is_told,
+            sync: the_first_answer_is_full, a_difference_names_what_changed, the_next_commit_is_told,
+                a_change_during_a_sync_is_told,
                 every_page_is_answered, another_epoch_is_answered_in_full, deletions_are_told,
                 later_activity_is_not_told_to_former_members, a_position_survives_a_crash;
             unread: own_messages_and_entries_are_not_unread, mentions_are_counted, counting_stops_at_a_thousand;

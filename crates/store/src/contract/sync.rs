@@ -64,6 +64,25 @@ pub(crate) async fn a_difference_names_what_changed<F: Fixture>(world: &mut Worl
     assert_eq!(changes.states.len(), 1);
 }
 
+/// The watermark is the first commit not yet seen: exactly the next one is told, whatever it wrote.
+pub(crate) async fn the_next_commit_is_told<F: Fixture>(world: &mut World<F>) {
+    let [ann, bob] = world.users(["ann", "bob"]).await;
+    let group = world.group(ann, &[bob]).await;
+    let position = world.sync(bob, None).await.next;
+    world.say(ann, group, "hello").await;
+    let changes = world.sync(bob, Some(position)).await;
+    assert_eq!(named(&changes), [group]);
+    world.cursor(bob, group, Some(2), None).await;
+    let changes = world.sync(bob, Some(changes.next)).await;
+    assert_eq!(named(&changes), [group]);
+    world.store().set_own_state(bob, draft("a", "1"), world.now()).await.unwrap();
+    let changes = world.sync(bob, Some(changes.next)).await;
+    assert_eq!((named(&changes), changes.states.len()), (vec![], 1));
+    world.act(bob, group, Action::Leave).await;
+    let changes = world.sync(bob, Some(changes.next)).await;
+    assert_eq!((named(&changes), changes.states.len()), (vec![group], 1));
+}
+
 /// "A changes, B commits, Sync, A commits, Sync": whatever commits after the watermark was read is told next time.
 pub(crate) async fn a_change_during_a_sync_is_told<F: Fixture>(world: &mut World<F>) {
     let [ann, bob] = world.users(["ann", "bob"]).await;

@@ -166,6 +166,25 @@ async fn one_poisoned_command_fails_alone() {
     assert_eq!(stored(world.run(poison).await).entry.seq, seq(4));
 }
 
+/// What a failed command had written before it failed is undone.
+#[tokio::test]
+async fn a_poisoned_command_leaves_nothing_behind() {
+    let world = SqliteWorld::new();
+    let [ann, bob] = world.users(["ann", "bob"]).await;
+    let group = world.group(ann, &[]).await;
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON entries WHEN NEW.kind = 'membership'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    world.fixture().raw().execute_batch(poison).unwrap();
+    let add = world.command(ann, group, Action::AddMembers { users: vec![bob] });
+    let commands = vec![add, world.message(bob, group, "not in"), world.message(ann, group, "two")];
+    let [added, not_in, two] = world.batch(commands).await.try_into().unwrap();
+    assert!(matches!(added, Outcome::Failed));
+    assert_refused(&not_in, Refusal::NotFound);
+    assert_eq!(stored(two).members_version, world.store().members(group, 0).await.unwrap().unwrap().version);
+    assert!(world.pull(bob, group).await.is_none());
+    assert!(world.store().sync(bob, None, 10).await.unwrap().states.is_empty());
+}
+
 #[tokio::test]
 async fn damaged_rows_keep_their_place() {
     let world = SqliteWorld::new();
