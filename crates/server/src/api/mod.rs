@@ -18,8 +18,6 @@ mod refuse;
 mod respond;
 mod router;
 mod state;
-#[cfg(test)]
-mod tests;
 mod users;
 mod wire;
 
