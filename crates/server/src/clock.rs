@@ -17,6 +17,12 @@ impl Clock {
         }))
     }
 
+    /// A clock that shows, in milliseconds, what a test writes.
+    #[cfg(test)]
+    pub(crate) fn manual(time: Arc<std::sync::atomic::AtomicI64>) -> Self {
+        Self(Arc::new(move || Timestamp::from_millis(time.load(std::sync::atomic::Ordering::SeqCst))))
+    }
+
     /// The time now.
     pub(crate) fn now(&self) -> Timestamp {
         (self.0)()

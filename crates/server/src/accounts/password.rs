@@ -1,6 +1,7 @@
 //! Password hashing in a bounded pool, so that a burst of log-ins costs a fixed amount of memory and processor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -12,6 +13,9 @@ use tokio::sync::Semaphore;
 use crate::config::PasswordHashing;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
+
+/// What who finds the pool full is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// A password of acceptable length. It has no `Debug` form.
 pub(crate) struct Password(String);
@@ -78,7 +82,8 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         let Ok(_place) = self.places.try_acquire() else {
             self.metrics.password_hashes_refused.inc();
-            return Err(Failure::new(Code::Overloaded, "Too many people are logging in; try again in a few seconds."));
+            let refused = Failure::new(Code::Overloaded, "Too many people are logging in; try again in a few seconds.");
+            return Err(Failure { retry_after: Some(RETRY_AFTER), ..refused });
         };
         // A caller that goes away must not free its worker while the hash is still being computed.
         let worker = self.workers.clone().acquire_owned().await.map_err(|error| internal(&error))?;

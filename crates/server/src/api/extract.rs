@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sparrow_protocol::{ClientMsgId, Code, ConversationId, DeviceId, Seq, json};
 
@@ -14,6 +14,9 @@ use super::state::Api;
 use crate::accounts::{Identity, unauthenticated};
 use crate::failure::Failure;
 use crate::users::UserRef;
+
+/// A body is read on to so many times its limit before the connection is closed on its client.
+const DRAIN_FACTOR: usize = 8;
 
 /// Who asks: the account and device whose bearer token the request carries.
 pub(super) struct Caller(pub(super) Identity);
@@ -42,14 +45,31 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Failure::invalid("Send JSON, with the header `content-type: application/json`."));
         }
-        let limit = api.node.config.limits.http_body_bytes;
-        let too_large = || Failure::new(Code::TooLarge, format!("A body is at most {limit} bytes long."));
-        if announced_len(request.headers()).is_some_and(|len| len > limit as u64) {
-            return Err(too_large());
-        }
-        let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| too_large())?;
-        read_json(&bytes)
+        read_json(&read_body(request, api.node.config.limits.http_body_bytes).await?)
     }
+}
+
+/// Reads a body, keeping at most `limit` bytes. What is too long is read on for a while and dropped: a connection that
+/// is closed while its client still writes loses the answer that says why.
+async fn read_body(request: Request, limit: usize) -> Result<Vec<u8>, Failure> {
+    let (mut kept, mut dropped) = (Vec::new(), 0);
+    let mut chunks = request.into_body().into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Failure::invalid("The body ended before its announced length."))?;
+        if dropped == 0 && kept.len() + chunk.len() <= limit {
+            kept.extend_from_slice(&chunk);
+            continue;
+        }
+        dropped += kept.len() + chunk.len();
+        kept = Vec::new();
+        if dropped > limit * DRAIN_FACTOR {
+            break;
+        }
+    }
+    if dropped > 0 {
+        return Err(Failure::new(Code::TooLarge, format!("A body is at most {limit} bytes long.")));
+    }
+    Ok(kept)
 }
 
 /// What the typed decoder skips is checked too: duplicate keys, depth and Unicode.
@@ -67,10 +87,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
     let kind = value.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
-}
-
-fn announced_len(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// One segment of a path.

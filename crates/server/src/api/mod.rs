@@ -18,6 +18,8 @@ mod refuse;
 mod respond;
 mod router;
 mod state;
+#[cfg(test)]
+mod tests;
 mod users;
 mod wire;
 

@@ -30,11 +30,15 @@ use utoipa_axum::router::OpenApiRouter;
 )]
 struct Document;
 
-/// Declares the refusals that a handler can name among its responses.
+/// Declares the refusals: those that a handler names among its responses, as types, and those that are added to every
+/// operation they can happen to.
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident = $status:literal, $description:literal;)+) => {
+    (
+        named { $($name:ident = $status:literal, $description:literal;)+ }
+        common { $($common:ident = $common_status:literal, $common_description:literal;)+ }
+    ) => {
         $(
-            $(#[$doc])*
+            #[doc = $description]
             pub(super) struct $name;
 
             impl IntoResponses for $name {
@@ -45,29 +49,28 @@ macro_rules! refusals {
             }
         )+
 
-        const REFUSALS: &[(&str, &str, &str)] = &[$((stringify!($name), $status, $description)),+];
+        /// Name, status and description of each.
+        const REFUSALS: &[(&str, &str, &str)] = &[
+            $((stringify!($name), $status, $description),)+
+            $((stringify!($common), $common_status, $common_description),)+
+        ];
     };
 }
 
 refusals! {
-    /// Named by every operation that takes parameters or a body.
-    Invalid = "400", "`invalid_request`: malformed, or against a stated rule.";
-    /// Named by every operation that needs a token.
-    Unauthenticated = "401", "`unauthenticated`: no valid token, or a wrong name or password.";
-    /// The caller sees the object but may not do this.
-    Forbidden = "403", "`forbidden`, `not_permitted`: the caller may see it but not do this.";
-    /// There is no such object for the caller.
-    NotFound = "404", "`not_found`: it does not exist, or the caller may not see it; the answer is the same.";
-    /// The request contradicts what is there.
-    Conflict = "409", "`conflict`, `name_taken`, `idempotency_mismatch`: it contradicts what is there.";
-    /// Named by every operation with a body.
-    TooLarge = "413", "`too_large`: the body is larger than allowed.";
-    /// Named by every operation.
-    Internal = "500", "`internal`: a fault of the server; its log says more, under `requestId`.";
-    /// Named by every operation.
-    Unavailable = "503", "`unavailable`, `overloaded`: try again later.";
-    /// Named by every operation that writes.
-    StorageFull = "507", "`storage_full`: the server's disk is full; reads still work.";
+    named {
+        Unauthenticated = "401", "`unauthenticated`: no valid token, or a wrong name or password.";
+        Forbidden = "403", "`forbidden`, `not_permitted`: the caller may see it but not do this.";
+        NotFound = "404", "`not_found`: it does not exist, or the caller may not see it; the answer is the same.";
+        Conflict = "409", "`conflict`, `name_taken`, `idempotency_mismatch`: it contradicts what is there.";
+        Unavailable = "503", "`unavailable`, `overloaded`: try again later.";
+    }
+    common {
+        Invalid = "400", "`invalid_request`: malformed, or against a stated rule.";
+        TooLarge = "413", "`too_large`: the body is larger than allowed.";
+        Internal = "500", "`internal`: a fault of the server; its log says more, under `requestId`.";
+        StorageFull = "507", "`storage_full`: the server's disk is full; reads still work.";
+    }
 }
 
 /// A router whose routes go into the document.

@@ -44,7 +44,7 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
 }
 
 /// Around every route, the outermost first: headers and error bodies, the panic guard, the time limit.
-fn layered(routes: Router<Arc<Api>>, node: Arc<Node>) -> Router {
+pub(super) fn layered(routes: Router<Arc<Api>>, node: Arc<Node>) -> Router {
     let metrics = node.metrics.clone();
     let panics = node.metrics.http_panics.clone();
     let on_panic = move |_panic| -> Response {
