@@ -67,7 +67,7 @@ impl Site {
         let data = TempDir::new().unwrap();
         let time = Arc::new(AtomicI64::new(BEGIN_MS));
         let node = Arc::new(node(&data, &time, configure));
-        let (url, server) = serve(super::router(node.clone())).await;
+        let (url, server) = serve(super::router(node.clone(), Router::new())).await;
         let (admin_url, admin_server) = serve(super::admin_router(node.clone())).await;
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { node, time, url, admin_url, client, servers: [server, admin_server], _data: data }
