@@ -217,6 +217,35 @@ async fn damaged_rows_keep_their_place() {
     assert_eq!(world.say(ann, group, "nine").await, seq(9));
 }
 
+/// A page of the file that was overwritten costs the entries on it, not the log.
+#[tokio::test]
+async fn an_unreadable_page_costs_its_entries() {
+    const PAGE: usize = 4_096;
+    let mut world = SqliteWorld::new();
+    let ann = world.user("ann").await;
+    let group = world.group(ann, &[]).await;
+    for text in ["two", "three", "four", "five"] {
+        world.say(ann, group, &text.repeat(700)).await;
+    }
+    world.store().close().await.unwrap();
+    world.reopen_after(|files| {
+        let path = files.path().join("sparrow.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(9).position(|window| window == b"threethre").unwrap();
+        let page = found / PAGE * PAGE;
+        bytes[page..page + PAGE].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+    });
+    for backward in [false, true] {
+        let range = crate::log::Range { backward, ..everything() };
+        let page = world.store().pull(ann, group, range).await.unwrap().unwrap();
+        assert_eq!(seqs(&page), [1, 2, 3, 4, 5]);
+        let damaged = page.entries.iter().filter(|visible| visible.entry.body == Body::Damaged);
+        let damaged: Vec<i64> = damaged.map(|visible| visible.entry.seq.get()).collect();
+        assert!(damaged.contains(&3) && damaged.len() < 4, "{damaged:?}");
+    }
+}
+
 #[tokio::test]
 async fn erased_rows_keep_everything_but_the_body() {
     let world = SqliteWorld::new();
