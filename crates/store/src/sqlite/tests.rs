@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use sparrow_protocol::{EntryKind, Seq, Timestamp};
 use tempfile::TempDir;
 
@@ -299,6 +300,44 @@ async fn a_reference_outside_the_intervals_is_marked() {
     };
     assert_eq!(visible(bob).await, [(3, true), (4, false), (5, true)]);
     assert!(visible(ann).await.into_iter().all(|(_, visible)| visible));
+}
+
+/// What "durable" rests on, as the connections themselves tell it.
+#[tokio::test]
+async fn connections_are_set_to_be_durable() {
+    const FULL: i64 = 2;
+    let world = SqliteWorld::new();
+    let settings = |db: &Connection| {
+        let ask = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, Value>(0));
+        Ok((ask("journal_mode")?, ask("synchronous")?, ask("query_only")?))
+    };
+    let expected = |query_only: i64| (Value::from("wal".to_owned()), Value::from(FULL), Value::from(query_only));
+    assert_eq!(world.store().writer.run(move |tx| settings(tx.db)).await.unwrap(), expected(0));
+    assert_eq!(world.store().readers.run(settings).await.unwrap(), expected(1));
+}
+
+/// A program that reads for long keeps the write-ahead log from being emptied, but not appends from going on.
+#[tokio::test]
+async fn the_write_ahead_log_is_cut_once_readers_let_go() {
+    const LIMIT: u64 = 64 * 1024 * 1024;
+    let world = SqliteWorld::new();
+    let ann = world.user("ann").await;
+    let group = world.group(ann, &[]).await;
+    let raw = world.fixture().raw();
+    raw.execute_batch("BEGIN; SELECT COUNT(*) FROM entries").unwrap();
+    let wal = world.fixture().path().join("sparrow.db-wal");
+    let length = || std::fs::metadata(&wal).unwrap().len();
+    let text = "x".repeat(1_000_000);
+    while length() <= LIMIT {
+        world.batch((0..8).map(|_| world.message(ann, group, &text)).collect()).await;
+    }
+    raw.execute_batch("COMMIT").unwrap();
+    let mut commits = 0;
+    while length() > LIMIT {
+        world.say(ann, group, "x").await;
+        commits += 1;
+        assert!(commits < 100_000);
+    }
 }
 
 #[tokio::test]
