@@ -2,4 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test, wherever it is written")]
 
+mod chaos;
 mod command_line;
+mod complete;
+mod damaged_row;
+mod duplicate_send;
+mod durable_ack;
+mod isolated;
+mod monotone;
+mod ordering;
+mod private;
+mod process;
+mod receipts;
+mod roles;
+mod several_devices;
+mod support;
+mod tokens;

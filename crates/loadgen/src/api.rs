@@ -26,9 +26,12 @@ pub enum ApiError {
         /// The refusal; empty if the body was none.
         error: v1::Error,
     },
-    /// The node was not reached, or did not answer in HTTP or JSON.
+    /// The node was not reached, or did not answer in HTTP.
     #[error("no answer over HTTP: {0}")]
     Http(#[from] reqwest::Error),
+    /// The answer is not what was asked for.
+    #[error("the answer cannot be read: {0}")]
+    Json(serde_json::Error),
 }
 
 impl ApiError {
@@ -36,7 +39,7 @@ impl ApiError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
-            Self::Http(_) => None,
+            Self::Http(_) | Self::Json(_) => None,
         }
     }
 }
@@ -91,6 +94,11 @@ impl Api {
         answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// `PATCH` of a path by a message.
+    pub async fn patch<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, ApiError> {
+        answer(self.request(Method::PATCH, path).json(body)).await
+    }
+
     /// `DELETE` of a path.
     pub async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ApiError> {
         answer(self.request(Method::DELETE, path)).await
@@ -114,9 +122,12 @@ impl Api {
 async fn answer<A: DeserializeOwned>(request: RequestBuilder) -> Result<A, ApiError> {
     let response = request.send().await?;
     let status = response.status();
+    let body = response.bytes().await?;
     if status.is_success() {
-        return Ok(response.json().await?);
+        // 204 has no body, which is `()` or `null` to the caller.
+        let body = if body.is_empty() { b"null" } else { &body[..] };
+        return serde_json::from_slice(body).map_err(ApiError::Json);
     }
-    let error = response.json().await.unwrap_or_default();
+    let error = serde_json::from_slice(&body).unwrap_or_default();
     Err(ApiError::Refused { status: status.as_u16(), error })
 }

@@ -127,12 +127,12 @@ impl Connection {
     /// Waits for the answer to a request; what else comes is kept for [`Connection::next`].
     pub async fn answer<A: Body>(&mut self, id: u32) -> Result<A, ConnectionError> {
         if let Some(found) = self.waiting.iter().position(|frame| frame.id == id) {
-            return self.waiting.remove(found).map_or(Err(ConnectionError::Closed(None)), read_answer);
+            return self.waiting.remove(found).map_or(Err(ConnectionError::Closed(None)), |frame| read_answer(&frame));
         }
         loop {
             let frame = self.read().await?;
             if frame.id == id {
-                return read_answer(frame);
+                return read_answer(&frame);
             }
             self.waiting.push_back(frame);
         }
@@ -239,7 +239,7 @@ async fn read_frame(stream: &mut BufStream<TcpStream>) -> Result<Bytes, Connecti
     Ok(frame.into())
 }
 
-fn read_answer<A: Body>(frame: Frame) -> Result<A, ConnectionError> {
+fn read_answer<A: Body>(frame: &Frame) -> Result<A, ConnectionError> {
     match frame.command {
         Some(Command::Error) => Err(ConnectionError::Refused(frame.parse()?)),
         Some(command) if command == A::COMMAND => Ok(frame.parse()?),

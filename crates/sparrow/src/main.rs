@@ -2,13 +2,17 @@
 //!
 //! What a node does is in `sparrow-server`; how a client behaves is in `sparrow-client`.
 
+mod bench;
 mod config;
+mod logging;
+mod serve;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use bench::BenchCommand;
 use config::ConfigArgs;
 
 #[global_allocator]
@@ -26,6 +30,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a node
+    Serve(ConfigArgs),
+    /// Measure a node of this binary, which is started for it
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -59,7 +68,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        None => print("serve"),
+        None => serve::run(&cli.config),
+        Some(Command::Serve(config)) => serve::run(&config),
+        Some(Command::Bench(command)) => print(&bench::run(&command)?),
         Some(Command::Config(command)) => run_config(&command),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "sparrow", &mut std::io::stdout());

@@ -4,6 +4,8 @@
 //! Nothing here sleeps to synchronise: [`eventually`] and [`within`] wait for an event, up to a deadline, and say what
 //! they waited for. Failures are panics, because this is the inside of a test.
 
+#![expect(clippy::print_stdout, reason = "what a failed test shows")]
+
 mod node;
 mod proxy;
 mod seed;

@@ -4,12 +4,13 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sparrow_loadgen::Addresses;
 
 /// How long a node may take to start or to end; reached only by a test that fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,9 +33,9 @@ impl NodeOptions {
 
     /// Sets one setting of docs/configuration.md.
     #[must_use]
-    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+    pub fn set(mut self, key: &str, value: &str) -> Self {
         let name = format!("SPARROW_{}", key.replace('.', "_").to_uppercase());
-        self.variables.push((name, value.to_string()));
+        self.variables.push((name, value.to_owned()));
         self
     }
 
@@ -62,13 +63,6 @@ impl NodeOptions {
         node.restart().await;
         node
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Addresses {
-    http: SocketAddr,
-    tcp: SocketAddr,
-    admin: SocketAddr,
 }
 
 struct Running {
@@ -239,14 +233,16 @@ fn start(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> (Running, Addre
         }),
     ];
     let mut running = Running { child, readers };
-    match addresses(&hears) {
-        Ok(addresses) => (running, addresses),
-        Err(why) => {
+    let end = Instant::now() + DEADLINE;
+    let next = || hears.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
+    match Addresses::read(next) {
+        Some(addresses) => (running, addresses),
+        None => {
             running.child.kill().expect("killing the node");
             running.child.wait().expect("the end of the node");
             running.join();
             let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            panic!("the node does not listen ({why}); its log:\n{}", log.join("\n"));
+            panic!("the node does not listen; its log:\n{}", log.join("\n"));
         }
     }
 }
@@ -254,22 +250,6 @@ fn start(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> (Running, Addre
 fn each_line(from: impl Read, mut take: impl FnMut(String)) {
     for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
         take(String::from_utf8_lossy(&line).into_owned());
-    }
-}
-
-/// Reads the lines by which a node says where it listens.
-fn addresses(lines: &Receiver<String>) -> Result<Addresses, RecvTimeoutError> {
-    let end = Instant::now() + DEADLINE;
-    let (mut http, mut tcp, mut admin) = (None, None, None);
-    loop {
-        if let (Some(http), Some(tcp), Some(admin)) = (http, tcp, admin) {
-            return Ok(Addresses { http, tcp, admin });
-        }
-        let line = lines.recv_timeout(end.saturating_duration_since(Instant::now()))?;
-        let after = |start: &str| line.strip_prefix(start).and_then(|address| address.trim().parse().ok());
-        http = http.or(after("listening http://"));
-        tcp = tcp.or(after("listening tcp "));
-        admin = admin.or(after("listening admin http://"));
     }
 }
 

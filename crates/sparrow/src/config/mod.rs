@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use settings::{SETTINGS, Setting, Settings, contradictions};
+pub(crate) use settings::{LogFormat, Settings};
+use settings::{SETTINGS, Setting, contradictions};
 pub(crate) use show::{effective, reference};
 
 /// The flags of every command that reads the configuration.
