@@ -160,6 +160,9 @@ impl Runner {
             match end {
                 End::Stopped => return,
                 End::LoggedOut(reason) => {
+                    if let Err(error) = self.parts.session.forget().await {
+                        tracing::warn!(%error, "cannot remove the tokens that no longer work");
+                    }
                     self.parts.hub.emit(Event::LoggedOut { reason });
                     return;
                 }

@@ -3,6 +3,7 @@
 //! What a node does is in `sparrow-server`; how a client behaves is in `sparrow-client`.
 
 mod bench;
+mod chat;
 mod config;
 mod logging;
 mod serve;
@@ -35,6 +36,8 @@ enum Command {
     /// Measure a node of this binary, which is started for it
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Chat in the terminal
+    Chat(chat::ChatArgs),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -58,7 +61,7 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -66,17 +69,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        None => serve::run(&cli.config),
-        Some(Command::Serve(config)) => serve::run(&config),
-        Some(Command::Bench(command)) => print(&bench::run(&command)?),
-        Some(Command::Config(command)) => run_config(&command),
+        None => serve::run(&cli.config)?,
+        Some(Command::Serve(config)) => serve::run(&config)?,
+        Some(Command::Chat(args)) => return tokio::runtime::Runtime::new()?.block_on(chat::run(args)),
+        Some(Command::Bench(command)) => print(&bench::run(&command)?)?,
+        Some(Command::Config(command)) => run_config(&command)?,
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "sparrow", &mut std::io::stdout());
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_config(command: &ConfigCommand) -> anyhow::Result<()> {

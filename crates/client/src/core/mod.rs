@@ -455,11 +455,28 @@ impl Core {
     }
 
     fn state_changed(&mut self, changed: v1::StateChanged, now: Instant) {
-        // Both concern conversations, whose states only `Sync` tells whole.
-        if changed.states.iter().any(|state| matches!(state.kind.as_str(), "membership" | "cursor")) {
-            self.start_sync(now);
+        for state in &changed.states {
+            match state.kind.as_str() {
+                // Only `Sync` tells a conversation whole.
+                "membership" => self.start_sync(now),
+                "cursor" => self.cursor_moved(state),
+                _ => {}
+            }
         }
         self.own_state(changed.states);
+    }
+
+    /// Another device of the user has got further.
+    fn cursor_moved(&mut self, state: &v1::OwnState) {
+        let Ok(conversation) = state.key.parse() else { return };
+        let Some(known) = self.known.get_mut(&conversation) else { return };
+        let Ok(moved) = serde_json::from_str::<v1::Receipt>(&state.value) else { return };
+        known.state.delivered = known.state.delivered.max(moved.delivered);
+        if moved.read > known.state.read {
+            known.state.read = moved.read;
+            self.effects.push(Effect::Persist(Change::State(known.state.clone())));
+            self.effects.push(Effect::Emit(Event::ConversationChanged(known.state.clone())));
+        }
     }
 
     fn own_state(&mut self, states: Vec<v1::OwnState>) {
