@@ -105,7 +105,7 @@ impl Server {
         };
         let websocket =
             axum::Router::new().route("/v1/ws", get(gateway::upgrade)).with_state(Arc::new(gateway.clone()));
-        let app = api::router(node.clone()).merge(websocket);
+        let app = api::router(node.clone(), websocket);
         let tasks = &server.connections;
         tasks.spawn(listener::serve_http(gateway.clone(), http.0, app));
         tasks.spawn(listener::serve_http(gateway.clone(), admin.0, api::admin_router(node)));

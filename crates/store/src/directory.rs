@@ -235,7 +235,7 @@ pub trait Directory: Send + Sync + 'static {
     async fn authenticate(&self, access: TokenHash, now: Timestamp) -> Result<Option<Authenticated>, StoreError>;
 
     /// Exchanges a refresh token. The former one is accepted again within `grace` of its exchange (an answer may have
-    /// been lost) and buys a fresh pair; later use of it revokes the device.
+    /// been lost) and buys a fresh pair, which replaces the lost one; later use of it revokes the device.
     async fn refresh(
         &self,
         refresh: TokenHash,
@@ -301,7 +301,8 @@ pub trait Directory: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Result<MessageReceipts, ReceiptsRefused>, StoreError>;
 
-    /// The `join_by_default` conversations that this account has not been offered yet; they count as offered now.
+    /// The `join_by_default` conversations that this account was never in and has not been offered yet; they count as
+    /// offered now. A full one is skipped, and offered once there is room.
     async fn take_default_conversations(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError>;
 
     /// Sets (or, with an empty value, deletes) own state.

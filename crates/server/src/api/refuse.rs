@@ -22,6 +22,8 @@ fn status(code: Code) -> StatusCode {
 pub(super) fn from_status(status: StatusCode) -> Failure {
     match status {
         StatusCode::NOT_FOUND => Failure::new(Code::NotFound, "There is no such path; see /docs for those there are."),
+        StatusCode::UNAUTHORIZED => crate::accounts::unauthenticated(),
+        StatusCode::FORBIDDEN => Failure::new(Code::Forbidden, "That is not allowed from here."),
         StatusCode::METHOD_NOT_ALLOWED => {
             Failure::new(Code::MethodNotAllowed, "This path has no such method; see /docs for those it has.")
         }

@@ -14,10 +14,12 @@ use super::state::Api;
 use super::{accounts, conversations, devices, docs, health, members, messages, openapi, respond, users};
 use crate::node::Node;
 
-/// What the public listener serves besides WebSocket.
-pub(crate) fn router(node: Arc<Node>) -> Router {
+/// What the public listener serves. `websocket` is the route of the other carrier, whose refusals are answered like
+/// everybody's.
+pub(crate) fn router(node: Arc<Node>, websocket: Router) -> Router {
     let (routes, _) = documented_routes().split_for_parts();
-    layered(routes.merge(docs::routes(document().to_string())), node)
+    let pages = docs::routes(document().to_string());
+    layered(routes.merge(pages).merge(websocket.with_state(())), node)
 }
 
 /// What the admin listener serves.

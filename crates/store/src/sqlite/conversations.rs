@@ -6,7 +6,7 @@ use sparrow_protocol::{ConversationId, ConversationKind, Role, Seq, Timestamp, U
 use super::row::{Sql, conversation_id, optional_word, seq, time, user_id, word};
 use super::unread::Unread;
 use super::writer::Tx;
-use super::{accounts, cursors, entry, membership, own_state};
+use super::{accounts, cursors, entry, membership};
 use crate::directory::{ActivityKey, Listed, ListedConversation, MemberCursor, MessageReceipts, ReceiptsRefused, User};
 use crate::log::{ConversationView, Interval, StoredEntry};
 
@@ -241,7 +241,6 @@ pub(super) fn open_pair(tx: &Tx<'_>, user: UserId, other: UserId, now: Timestamp
     ))?;
     for member in members {
         membership::enter(tx, conversation, member, Role::Member, Seq::FIRST, 1)?;
-        own_state::set(tx, member, &own_state::joined(conversation, Seq::FIRST), now)?;
     }
     Ok(Some(conversation))
 }

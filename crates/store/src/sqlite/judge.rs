@@ -1,16 +1,13 @@
 //! What becomes of a command: duplicates first, then the rules, then its entry and whatever else it changes.
-//!
-//! Conversations are read once per batch and written once, after its last command.
-
-use std::collections::HashMap;
 
 use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::OptionalExtension;
 use sparrow_protocol::{ConversationId, ConversationKind, EntryKind, Role, Seq, Timestamp, UserId, v1};
 
+use super::heads::{Head, Heads};
 use super::open::DAY_MS;
-use super::row::{Sql, seq, time, word};
+use super::row::{Sql, conversation_id};
 use super::writer::Tx;
 use super::{entry, membership, own_state};
 use crate::log::{Action, Append, Body, Mentions, NewGroup, Outcome, OwnState, Refusal, Stored, StoredEntry};
@@ -38,34 +35,17 @@ impl From<rusqlite::Error> for Stop {
 
 type Judged<T> = Result<T, Stop>;
 
-/// A conversation as the commands so far have left it.
-#[derive(Debug, Clone)]
-struct Conversation {
-    kind: ConversationKind,
-    name: String,
-    description: String,
-    head: Seq,
-    last_message: Seq,
-    last_active: Timestamp,
-    members_version: i64,
-    member_count: usize,
-    history_visible: bool,
-    join_by_default: bool,
-    /// True once a command has changed it.
-    changed: bool,
-}
-
 /// Judges the commands of one transaction.
 pub(super) struct Judge<'a> {
     tx: &'a Tx<'a>,
     now: Timestamp,
     group_members: usize,
-    conversations: HashMap<ConversationId, Conversation>,
+    heads: Heads<'a>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(tx: &'a Tx<'a>, now: Timestamp, group_members: usize) -> Self {
-        Self { tx, now, group_members, conversations: HashMap::new() }
+        Self { tx, now, group_members, heads: Heads::new(tx) }
     }
 
     /// Carries a command out, or says why not.
@@ -147,7 +127,7 @@ impl<'a> Judge<'a> {
     }
 
     fn create(&mut self, command: &Append, group: &NewGroup) -> Judged<Stored> {
-        if self.find(command.conversation)?.is_some() {
+        if self.heads.get(command.conversation)?.is_some() {
             return Err(Refusal::IdempotencyMismatch.into());
         }
         let mut members = vec![(command.sender, Role::Owner)];
@@ -158,7 +138,7 @@ impl<'a> Judge<'a> {
         }
         self.require_room(0, members.len())?;
         self.require_users(members.iter().map(|(user, _)| *user))?;
-        self.insert_conversation(command.conversation, group, members.len())?;
+        self.heads.insert(command.conversation, group, members.len(), self.now)?;
         if let Some(key) = &group.idempotency_key {
             self.keep_key(command, key)?;
         }
@@ -361,41 +341,15 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The conversations of the batch.
+/// The conversations of the batch, and keys.
 impl Judge<'_> {
-    fn conversation(&mut self, id: ConversationId) -> Judged<&mut Conversation> {
-        self.find(id)?.ok_or(Stop::Refused(Refusal::NotFound))
+    fn conversation(&mut self, id: ConversationId) -> Judged<&mut Head> {
+        self.heads.get(id)?.ok_or(Stop::Refused(Refusal::NotFound))
     }
 
-    fn find(&mut self, id: ConversationId) -> Sql<Option<&mut Conversation>> {
-        if !self.conversations.contains_key(&id)
-            && let Some(conversation) = read_conversation(self.tx, id)?
-        {
-            self.conversations.insert(id, conversation);
-        }
-        Ok(self.conversations.get_mut(&id))
-    }
-
-    fn insert_conversation(&mut self, id: ConversationId, group: &NewGroup, members: usize) -> Sql<()> {
-        self.tx
-            .db
-            .prepare_cached(
-                "INSERT INTO conversations (id, kind, name, description, last_active, member_count, history_visible,
-                    join_by_default, created, changed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9)",
-            )?
-            .execute((
-                id.get(),
-                ConversationKind::Group.as_str(),
-                &group.name,
-                &group.description,
-                self.now.millis(),
-                count(members),
-                i64::from(group.history_visible),
-                i64::from(group.join_by_default),
-                self.tx.number,
-            ))?;
-        Ok(())
+    /// Writes the conversations that commands have changed, each once.
+    pub(super) fn write_conversations(&mut self) -> Sql<()> {
+        self.heads.write()
     }
 
     fn keep_key(&self, command: &Append, key: &str) -> Sql<()> {
@@ -408,55 +362,6 @@ impl Judge<'_> {
             .execute((command.sender.get(), key, command.conversation.get(), self.now.millis()))?;
         Ok(())
     }
-
-    /// Writes the conversations that commands have changed, each once.
-    pub(super) fn write_conversations(&mut self) -> Sql<()> {
-        let mut update = self.tx.db.prepare_cached(
-            "UPDATE conversations SET name = $1, description = $2, head = $3, last_message_seq = $4, last_active = $5,
-                members_version = $6, member_count = $7, changed = $8
-             WHERE id = $9",
-        )?;
-        for (id, conversation) in self.conversations.iter_mut().filter(|(_, conversation)| conversation.changed) {
-            update.execute((
-                &conversation.name,
-                &conversation.description,
-                conversation.head.get(),
-                conversation.last_message.get(),
-                conversation.last_active.millis(),
-                conversation.members_version,
-                count(conversation.member_count),
-                self.tx.number,
-                id.get(),
-            ))?;
-            conversation.changed = false;
-        }
-        Ok(())
-    }
-}
-
-fn read_conversation(tx: &Tx<'_>, id: ConversationId) -> Sql<Option<Conversation>> {
-    tx.db
-        .prepare_cached(
-            "SELECT kind, name, description, head, last_message_seq, last_active, members_version, member_count,
-                history_visible, join_by_default
-             FROM conversations WHERE id = $1",
-        )?
-        .query_row([id.get()], |row| {
-            Ok(Conversation {
-                kind: word(row, 0)?,
-                name: row.get(1)?,
-                description: row.get(2)?,
-                head: seq(row, 3)?,
-                last_message: seq(row, 4)?,
-                last_active: time(row, 5)?,
-                members_version: row.get(6)?,
-                member_count: row.get::<_, u32>(7)? as usize,
-                history_visible: row.get(8)?,
-                join_by_default: row.get(9)?,
-                changed: false,
-            })
-        })
-        .optional()
 }
 
 /// The group that a sender made under a key within the last day.
@@ -465,7 +370,7 @@ fn keyed_conversation(tx: &Tx<'_>, sender: UserId, key: &str, now: Timestamp) ->
         .prepare_cached(
             "SELECT conversation_id FROM idempotency_keys WHERE sender_id = $1 AND key = $2 AND created > $3",
         )?
-        .query_row((sender.get(), key, now.millis() - DAY_MS), |row| super::row::conversation_id(row, 0))
+        .query_row((sender.get(), key, now.millis() - DAY_MS), |row| conversation_id(row, 0))
         .optional()
 }
 
@@ -481,9 +386,4 @@ fn membership_body(change: &str, members: &[(UserId, Option<Role>)]) -> Bytes {
 fn distinct(users: &[UserId]) -> Vec<UserId> {
     let mut seen = std::collections::HashSet::with_capacity(users.len());
     users.iter().copied().filter(|user| seen.insert(*user)).collect()
-}
-
-/// A number of members as a column.
-fn count(members: usize) -> i64 {
-    i64::try_from(members).unwrap_or(i64::MAX)
 }

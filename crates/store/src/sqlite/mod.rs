@@ -1,11 +1,11 @@
 //! The store on SQLite: one file, one writer thread with the only writing connection, a few readers.
 //!
 //! What lives where:
-//! - [`writer`] and [`readers`]: the threads, transactions and the number of each commit; [`epoch`]: lock file and epoch.
-//! - [`append`] and [`judge`]: the transaction of a batch; [`membership`]: who is in a conversation; [`cursors`].
-//! - [`pull`], [`entry`], [`sync`], [`unread`]: reading a log as one user may see it.
-//! - [`accounts`], [`devices`], [`conversations`], [`own_state`]: the directory.
-//! - [`log_impl`], [`directory_impl`]: the traits, each method a job for the writer or a reader.
+//! - `writer` and `readers`: the threads, transactions and the number of each commit; `epoch`: lock file and epoch.
+//! - `append`, `judge` and `heads`: the transaction of a batch; `membership`: who is in a conversation; `cursors`.
+//! - `pull`, `entry`, `sync`, `unread`: reading a log as one user may see it.
+//! - `accounts`, `devices`, `conversations`, `own_state`: the directory.
+//! - `log_impl`, `directory_impl`: the traits, each method a job for the writer or a reader.
 //!
 //! An I/O error while a transaction commits leaves open whether it is stored. The process then ends (`abort`): after the
 //! next start the file itself says what is there, and clients retry under the same ids.
@@ -18,6 +18,7 @@ mod devices;
 mod directory_impl;
 mod entry;
 mod epoch;
+mod heads;
 mod judge;
 mod log_impl;
 mod membership;

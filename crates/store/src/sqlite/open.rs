@@ -3,7 +3,6 @@
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use sparrow_protocol::Timestamp;
@@ -11,7 +10,7 @@ use sparrow_protocol::Timestamp;
 use super::epoch::{self, CounterFile, private};
 use super::readers::Readers;
 use super::row::Sql;
-use super::writer::{State, Writer};
+use super::writer::{LOCK_WAITS, State, Writer};
 use super::{Options, SYSTEM_USER, Sqlite};
 
 mod schema {
@@ -81,7 +80,7 @@ impl Sqlite {
         let (counter, noted) = CounterFile::open(&counter_path).map_err(files(&counter_path))?;
         let commits = epoch::number_fact(&db, epoch::COMMITS).map_err(database)?;
         let wal = directory.join("sparrow.db-wal");
-        let mut state = State { db, counter, commits, noted: None, wal, _lock: lock };
+        let mut state = State { db, counter, commits, noted: None, wal, emptied: None, _lock: lock };
         state.transact(|tx| prepare(tx.db, noted, now)).map_err(database)?;
 
         let readers = (0..options.readers.max(1)).map(|_| connect(&path).and_then(forbid_writes));
@@ -92,12 +91,28 @@ impl Sqlite {
     }
 }
 
+/// Makes the directory, for its owner alone, unless it is there; a power cut later does not undo that.
 fn make_directory(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(path)?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync_directory(parent),
+        None => sync_directory(Path::new(".")),
+    }
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    std::fs::File::open(path)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn lock(directory: &Path) -> Result<std::fs::File, OpenError> {
@@ -114,7 +129,7 @@ fn lock(directory: &Path) -> Result<std::fs::File, OpenError> {
 fn connect(path: &Path) -> Sql<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(Duration::from_secs(5))?;
+    db.busy_timeout(LOCK_WAITS)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", false)?;

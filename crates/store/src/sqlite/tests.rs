@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use sparrow_protocol::{EntryKind, Seq, Timestamp};
 use tempfile::TempDir;
 
@@ -217,6 +218,35 @@ async fn damaged_rows_keep_their_place() {
     assert_eq!(world.say(ann, group, "nine").await, seq(9));
 }
 
+/// A page of the file that was overwritten costs the entries on it, not the log.
+#[tokio::test]
+async fn an_unreadable_page_costs_its_entries() {
+    const PAGE: usize = 4_096;
+    let mut world = SqliteWorld::new();
+    let ann = world.user("ann").await;
+    let group = world.group(ann, &[]).await;
+    for text in ["two", "three", "four", "five"] {
+        world.say(ann, group, &text.repeat(700)).await;
+    }
+    world.store().close().await.unwrap();
+    world.reopen_after(|files| {
+        let path = files.path().join("sparrow.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(9).position(|window| window == b"threethre").unwrap();
+        let page = found / PAGE * PAGE;
+        bytes[page..page + PAGE].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+    });
+    for backward in [false, true] {
+        let range = crate::log::Range { backward, ..everything() };
+        let page = world.store().pull(ann, group, range).await.unwrap().unwrap();
+        assert_eq!(seqs(&page), [1, 2, 3, 4, 5]);
+        let damaged = page.entries.iter().filter(|visible| visible.entry.body == Body::Damaged);
+        let damaged: Vec<i64> = damaged.map(|visible| visible.entry.seq.get()).collect();
+        assert!(damaged.contains(&3) && damaged.len() < 4, "{damaged:?}");
+    }
+}
+
 #[tokio::test]
 async fn erased_rows_keep_everything_but_the_body() {
     let world = SqliteWorld::new();
@@ -270,6 +300,44 @@ async fn a_reference_outside_the_intervals_is_marked() {
     };
     assert_eq!(visible(bob).await, [(3, true), (4, false), (5, true)]);
     assert!(visible(ann).await.into_iter().all(|(_, visible)| visible));
+}
+
+/// What "durable" rests on, as the connections themselves tell it.
+#[tokio::test]
+async fn connections_are_set_to_be_durable() {
+    const FULL: i64 = 2;
+    let world = SqliteWorld::new();
+    let settings = |db: &Connection| {
+        let ask = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, Value>(0));
+        Ok((ask("journal_mode")?, ask("synchronous")?, ask("query_only")?))
+    };
+    let expected = |query_only: i64| (Value::from("wal".to_owned()), Value::from(FULL), Value::from(query_only));
+    assert_eq!(world.store().writer.run(move |tx| settings(tx.db)).await.unwrap(), expected(0));
+    assert_eq!(world.store().readers.run(settings).await.unwrap(), expected(1));
+}
+
+/// A program that reads for long keeps the write-ahead log from being emptied, but not appends from going on.
+#[tokio::test]
+async fn the_write_ahead_log_is_cut_once_readers_let_go() {
+    const LIMIT: u64 = 64 * 1024 * 1024;
+    let world = SqliteWorld::new();
+    let ann = world.user("ann").await;
+    let group = world.group(ann, &[]).await;
+    let raw = world.fixture().raw();
+    raw.execute_batch("BEGIN; SELECT COUNT(*) FROM entries").unwrap();
+    let wal = world.fixture().path().join("sparrow.db-wal");
+    let length = || std::fs::metadata(&wal).unwrap().len();
+    let text = "x".repeat(1_000_000);
+    while length() <= LIMIT {
+        world.batch((0..8).map(|_| world.message(ann, group, &text)).collect()).await;
+    }
+    raw.execute_batch("COMMIT").unwrap();
+    let mut commits = 0;
+    while length() > LIMIT {
+        world.say(ann, group, "x").await;
+        commits += 1;
+        assert!(commits < 100_000);
+    }
 }
 
 #[tokio::test]

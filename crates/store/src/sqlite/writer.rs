@@ -20,6 +20,13 @@ const COUNTER_EVERY: Duration = Duration::from_secs(1);
 /// pages, keep it far below unless readers follow each other without a pause.
 const WAL_BYTES: u64 = 48 * 1024 * 1024;
 
+/// How often that is tried at most, and how long it then waits for readers. A back-up may read for minutes; appends go on.
+const EMPTY_EVERY: Duration = Duration::from_millis(200);
+const EMPTY_WAITS: Duration = Duration::from_millis(20);
+
+/// How long a statement waits for a lock that another program holds.
+pub(super) const LOCK_WAITS: Duration = Duration::from_secs(5);
+
 type Job = Box<dyn FnOnce(&mut State) + Send>;
 
 /// The thread's handle.
@@ -38,6 +45,8 @@ pub(super) struct State {
     pub(super) noted: Option<(Instant, i64)>,
     /// Where the write-ahead log is.
     pub(super) wal: PathBuf,
+    /// When emptying it was last tried.
+    pub(super) emptied: Option<Instant>,
     /// Keeps other processes out until the connection above is closed.
     pub(super) _lock: std::fs::File,
 }
@@ -134,11 +143,20 @@ impl State {
         if self.noted.is_none_or(|(when, _)| when.elapsed() >= COUNTER_EVERY) {
             self.note_commit();
         }
-        if std::fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES)
-            && let Err(error) = checkpoint(&self.db)
-        {
+        if std::fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES) {
+            self.empty_wal();
+        }
+    }
+
+    fn empty_wal(&mut self) {
+        if self.emptied.is_some_and(|when| when.elapsed() < EMPTY_EVERY) {
+            return;
+        }
+        let done = self.db.busy_timeout(EMPTY_WAITS).and_then(|()| checkpoint(&self.db));
+        if let Err(error) = done.and(self.db.busy_timeout(LOCK_WAITS)) {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
+        self.emptied = Some(Instant::now());
     }
 
     /// Writes the counter file. A failure is only logged: the file may lag.
@@ -150,6 +168,7 @@ impl State {
     }
 }
 
+/// Moves the write-ahead log into the main file and cuts it, as far as readers allow.
 fn checkpoint(db: &Connection) -> Sql<()> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

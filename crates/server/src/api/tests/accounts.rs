@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{PASSWORD, Person, Site};
+use super::{PASSWORD, Person, Site, connect, ended};
+use crate::messaging::EndReason;
 
 #[tokio::test]
 async fn registering_logs_in() {
@@ -120,10 +121,13 @@ async fn a_refresh_token_used_again_later_logs_its_device_out() {
     let site = Site::start().await;
     let old = site.register("alice").await;
     let elsewhere = site.log_in("alice").await;
+    let (here, there) = (connect(&site, &old), connect(&site, &elsewhere));
     let new = refresh(&site, &old).await;
+    assert_eq!(ended(&here), None);
     site.wait(Duration::from_secs(61));
     let reuse = json!({"refreshToken": old.refresh});
     site.post("/v1/sessions/refresh", &reuse).refused(401, "unauthenticated").await;
+    assert_eq!((ended(&here), ended(&there)), (Some(EndReason::Revoked), None));
     site.get("/v1/me").by(&new).refused(401, "unauthenticated").await;
     let next = json!({"refreshToken": new.refresh});
     site.post("/v1/sessions/refresh", &next).refused(401, "unauthenticated").await;
@@ -141,10 +145,12 @@ async fn what_is_no_refresh_token_buys_nothing() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_both_tokens() {
+async fn logging_out_ends_both_tokens_and_the_session() {
     let site = Site::start().await;
     let alice = site.register("alice").await;
+    let session = connect(&site, &alice);
     site.ask(Method::DELETE, "/v1/sessions/current").by(&alice).answer(204).await;
+    assert_eq!(ended(&session), Some(EndReason::Revoked));
     site.get("/v1/me").by(&alice).refused(401, "unauthenticated").await;
     let body = json!({"refreshToken": alice.refresh});
     site.post("/v1/sessions/refresh", &body).refused(401, "unauthenticated").await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{PASSWORD, Site, column};
+use super::{PASSWORD, Site, column, connect, ended};
+use crate::messaging::EndReason;
 
 #[tokio::test]
 async fn devices_are_listed_and_revoked() {
@@ -69,4 +70,16 @@ async fn the_list_has_pages() {
     let second = site.get(&format!("/v1/me/devices?limit=2&cursor={next}")).by(&alice).answer(200).await;
     assert_eq!((column(&first, "/deviceId").len(), column(&second, "/deviceId").len()), (2, 1));
     assert!(second["next"].is_null());
+}
+
+#[tokio::test]
+async fn revoking_a_device_ends_its_sessions_and_no_others() {
+    let site = Site::start().await;
+    let phone = site.register("alice").await;
+    let laptop = site.log_in("alice").await;
+    let (on_phone, on_laptop) = (connect(&site, &phone), connect(&site, &laptop));
+    let list = site.get("/v1/me/devices").by(&laptop).answer(200).await;
+    assert!(list["items"].as_array().unwrap().iter().all(|device| device["online"] == true));
+    site.ask(Method::DELETE, &format!("/v1/me/devices/{}", phone.device)).by(&laptop).answer(204).await;
+    assert_eq!((ended(&on_phone), ended(&on_laptop)), (Some(EndReason::Revoked), None));
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Site, serve};
 use crate::api::router::{document, layered};
+use crate::{Config, Server};
 
 #[tokio::test]
 async fn both_listeners_tell_their_health() {
@@ -102,4 +103,19 @@ async fn a_request_that_takes_too_long_is_answered() {
     let error: Value = response.json().await.unwrap();
     assert_eq!((&error["code"], &error["retryable"]), (&"unavailable".into(), &true.into()));
     server.abort();
+}
+
+#[tokio::test]
+async fn a_websocket_request_that_is_none_is_refused_like_any_other() {
+    let data = tempfile::TempDir::new().unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let config =
+        Config { listen: any, tcp_listen: any, admin_listen: any, data: data.path().to_owned(), ..Config::default() };
+    let server = Server::start(config).await.unwrap();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let response = reqwest::get(format!("http://{}/v1/ws", server.addresses().http)).await.unwrap();
+    assert_eq!(response.status(), 400);
+    let error: Value = response.json().await.unwrap();
+    assert_eq!(error["code"], "invalid_request");
+    server.shutdown().await;
 }

@@ -11,13 +11,14 @@ mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use sparrow_protocol::Timestamp;
+use sparrow_protocol::{Carrier, Codec, Format, Timestamp};
 use sparrow_store::{Sqlite, Store, sqlite};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -28,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordHashing};
-use crate::messaging::Messaging;
+use crate::messaging::{Bounds, EndReason, Messaging, NewSession, Outgoing, Registered, Session};
 use crate::metrics::Metrics;
 use crate::node::Node;
 
@@ -66,7 +67,7 @@ impl Site {
         let data = TempDir::new().unwrap();
         let time = Arc::new(AtomicI64::new(BEGIN_MS));
         let node = Arc::new(node(&data, &time, configure));
-        let (url, server) = serve(super::router(node.clone())).await;
+        let (url, server) = serve(super::router(node.clone(), Router::new())).await;
         let (admin_url, admin_server) = serve(super::admin_router(node.clone())).await;
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { node, time, url, admin_url, client, servers: [server, admin_server], _data: data }
@@ -121,6 +122,28 @@ impl Site {
         let body = json!({"content": {"text": words}});
         let ack = self.post(&format!("/v1/conversations/{conversation}/messages"), &body).by(person).answer(201).await;
         text(&ack, "/seq")
+    }
+}
+
+/// A live session of a device, as the gateway makes one.
+fn connect(site: &Site, person: &Person) -> Registered {
+    let session = NewSession {
+        user: person.id.parse().unwrap(),
+        device: person.device.parse().unwrap(),
+        generation: 1,
+        format: Format { carrier: Carrier::WebSocket, codec: Codec::Protobuf },
+        pushes: true,
+        bounds: Bounds { frames: 16, bytes: 64 * 1024 },
+    };
+    site.node.messaging.register(Session::new(session))
+}
+
+/// Why a session was ended; `None` while it lives.
+fn ended(registered: &Registered) -> Option<EndReason> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match registered.session().outbound.poll_next(&mut cx, tokio::time::Instant::now()) {
+        Poll::Ready(Outgoing::End(reason)) => Some(reason),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding other people.
 
-use super::{Site, column};
+use super::{Site, column, connect};
 
 #[tokio::test]
 async fn users_are_found_by_the_beginning_of_their_name_page_by_page() {
@@ -49,9 +49,23 @@ async fn a_user_is_addressed_by_id_by_name_or_as_oneself() {
 }
 
 #[tokio::test]
-async fn who_has_no_session_is_not_online() {
+async fn who_has_a_session_is_online() {
     let site = Site::start().await;
     let me = site.register("zoe").await;
-    let online = site.get("/v1/users?online=true").by(&me).answer(200).await;
-    assert!(column(&online, "/name").is_empty());
+    let (anna, anton, bob) = (site.register("anna").await, site.register("anton").await, site.register("bob").await);
+    let sessions = [&anna, &anton, &bob].map(|person| connect(&site, person));
+    let mut online = vec![anna.id.clone(), anton.id, bob.id];
+    online.sort();
+    let first = site.get("/v1/users?online=true&limit=2").by(&me).answer(200).await;
+    let next = first["next"].as_str().unwrap();
+    let second = site.get(&format!("/v1/users?online=true&limit=2&cursor={next}")).by(&me).answer(200).await;
+    assert_eq!([column(&first, "/userId"), column(&second, "/userId")].concat(), online);
+    let named = site.get("/v1/users?online=true&prefix=AN").by(&me).answer(200).await;
+    assert_eq!(column(&named, "/userId").len(), 2);
+
+    assert_eq!(site.get("/v1/users/@anna").by(&me).answer(200).await["online"], true);
+    drop(sessions);
+    assert!(site.get("/v1/users/@anna").by(&me).answer(200).await["online"].is_null());
+    let nobody = site.get("/v1/users?online=true").by(&me).answer(200).await;
+    assert!(nobody["items"].is_null());
 }
