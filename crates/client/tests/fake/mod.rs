@@ -105,7 +105,6 @@ impl Wire {
                 Self::Tcp(stream)
             }
             Carried::WebSocket => {
-                #[expect(clippy::result_large_err, reason = "the library's signature")]
                 let choose = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
                     let offered = request.headers()["sec-websocket-protocol"].clone();
                     assert_eq!(offered, format.codec.sub_protocol());
