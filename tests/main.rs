@@ -8,6 +8,7 @@ mod complete;
 mod damaged_row;
 mod duplicate_send;
 mod durable_ack;
+mod hardening;
 mod isolated;
 mod monotone;
 mod ordering;
