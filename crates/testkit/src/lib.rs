@@ -1,5 +1,5 @@
-//! For tests only: a real node ([`TestNode`]), real users ([`User`]), a network that fails ([`Proxy`]), and a client that
-//! means harm ([`Wire`]).
+//! For tests only: a real node ([`TestNode`]), real users ([`User`], [`Chat`]), a network that fails ([`Proxy`]), and a
+//! client that means harm ([`Wire`]).
 //!
 //! Everything is on ephemeral ports of 127.0.0.1 and in temporary directories, and is gone when its handle is dropped.
 //! Nothing here sleeps to synchronise: [`eventually`] and [`within`] wait for an event, up to a deadline, and say what
@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "what a failed test shows")]
 
+mod chat;
 mod node;
 mod proxy;
 mod seed;
@@ -14,6 +15,7 @@ mod user;
 mod wait;
 mod wire;
 
+pub use chat::{Chat, ChatOptions};
 pub use node::{NodeOptions, TestNode};
 pub use proxy::{Direction, Proxy};
 pub use seed::Seed;
