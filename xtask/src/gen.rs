@@ -4,9 +4,13 @@
 //! - `v1.rs`, `v1.serde.rs`: the messages as a client sees them, with their JSON form;
 //! - `raw.rs`: the same messages with bodies left as bytes, which is what a server handles (the wire form is the same);
 //! - `schemas.json`: the messages as OpenAPI schemas.
+//!
+//! From what the binary says of itself it writes `docs/openapi.json` and `docs/configuration.md`; tests of the crates
+//! that say it compare.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -21,9 +25,27 @@ const BODIES: [&str; 3] = [".sparrow.v1.Content", ".sparrow.v1.MembershipChange"
 /// Where the generated messages are kept.
 const MESSAGES: &str = "crates/protocol/src/gen";
 
+/// Pages under docs/ that the binary writes about itself, with the arguments that make it do so.
+const PAGES: [(&str, &[&str]); 2] =
+    [("docs/openapi.json", &["openapi"]), ("docs/configuration.md", &["config", "reference"])];
+
 /// Writes everything that is derived.
 pub(crate) fn write_all(root: &Path) -> Result<()> {
-    generate(root, &root.join(MESSAGES))
+    generate(root, &root.join(MESSAGES))?;
+    PAGES.iter().try_for_each(|(page, arguments)| write_page(root, page, arguments))
+}
+
+fn write_page(root: &Path, page: &str, arguments: &[&str]) -> Result<()> {
+    let written = Command::new("cargo")
+        .args(["run", "--quiet", "--package", "sparrow", "--"])
+        .args(arguments)
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !written.status.success() {
+        bail!("`sparrow {}` failed; mend it and run `cargo xtask gen` again", arguments.join(" "));
+    }
+    Ok(std::fs::write(root.join(page), written.stdout)?)
 }
 
 /// Derived files that do not say what they would say if written now.

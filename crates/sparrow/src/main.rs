@@ -41,6 +41,8 @@ enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write the description of the HTTP API (OpenAPI, as JSON) to standard output
+    Openapi,
     /// Write the completion script of a shell to standard output
     Completions {
         /// Which shell
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Chat(args)) => return tokio::runtime::Runtime::new()?.block_on(chat::run(args)),
         Some(Command::Bench(command)) => print(&bench::run(&command)?)?,
         Some(Command::Config(command)) => run_config(&command)?,
+        Some(Command::Openapi) => print(&sparrow_server::openapi())?,
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "sparrow", &mut std::io::stdout());
         }
