@@ -50,6 +50,17 @@ impl Target {
         value.ok_or_else(|| BenchError::NoMetric(name.to_owned()))
     }
 
+    /// The buckets of a histogram: upper bound and number of values up to it, in increasing order.
+    pub async fn buckets(&self, name: &str) -> Result<Vec<(f64, f64)>, BenchError> {
+        let text = Api::new(self.addresses.admin)?.text("/metrics").await?;
+        let start = format!("{name}_bucket{{le=\"");
+        let bucket = |line: &str| {
+            let (bound, count) = line.strip_prefix(&start)?.split_once("\"} ")?;
+            Some((bound.parse().ok()?, count.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(bucket).collect())
+    }
+
     /// Resident memory of the process, in bytes. Read from /proc, so on Linux only.
     pub fn resident(&self) -> Result<u64, BenchError> {
         let path = format!("/proc/{}/status", self.pid);

@@ -100,8 +100,8 @@ pub(crate) fn run(command: &BenchCommand) -> anyhow::Result<String> {
             BenchCommand::Latency { sends, format } => {
                 let latency = workload::latency(&node.target, format.format(), *sends as usize).await?;
                 Ok(format!(
-                    "{} durable sends, one at a time: median {:?}, p99 {:?}; mean commit {:?}\n",
-                    latency.sends, latency.median, latency.p99, latency.mean_commit
+                    "{} durable sends, one at a time: median {:?}, p99 {:?}; median commit {:?}\n",
+                    latency.sends, latency.median, latency.p99, latency.median_commit
                 ))
             }
         }
