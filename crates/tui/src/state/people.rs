@@ -1,0 +1,117 @@
+//! Users as far as this program has heard of them: names, and who is online.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sparrow_client::User;
+use sparrow_protocol::Username;
+
+use crate::text::clean_line;
+
+/// Names kept at once. A busy channel has more authors than a screen has lines.
+const MOST: usize = 10_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Person {
+    /// The name one addresses; empty if only the shown one is known.
+    name: String,
+    shown: String,
+}
+
+/// Everybody heard of.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    known: BTreeMap<i64, Person>,
+    online: BTreeSet<i64>,
+    /// Asked for, not answered yet.
+    asked: BTreeSet<i64>,
+}
+
+impl People {
+    /// Takes in a user as the server describes them.
+    pub(crate) fn learn(&mut self, user: &User) {
+        let name = clean_line(&user.name);
+        let shown = clean_line(&user.display_name);
+        let shown = if shown.is_empty() { name.clone() } else { shown };
+        self.insert(user.user_id, Person { name, shown });
+        self.set_online(user.user_id, user.online);
+    }
+
+    /// Takes in a name without the rest; what is known stays.
+    pub(crate) fn learn_name(&mut self, id: i64, name: &str) {
+        let name = clean_line(name);
+        if id > 0 && !name.is_empty() && !self.known.contains_key(&id) {
+            self.insert(id, Person { shown: name.clone(), name });
+        }
+    }
+
+    fn insert(&mut self, id: i64, person: Person) {
+        self.asked.remove(&id);
+        if self.known.len() >= MOST {
+            self.known.pop_first();
+        }
+        self.known.insert(id, person);
+    }
+
+    /// Somebody came online or left. This is where a presence subscription will report, too.
+    pub(crate) fn set_online(&mut self, id: i64, online: bool) {
+        if online {
+            self.online.insert(id);
+        } else {
+            self.online.remove(&id);
+        }
+    }
+
+    /// These, and nobody else, are online.
+    pub(crate) fn only_online(&mut self, users: &[User]) {
+        self.online.clear();
+        for user in users {
+            self.learn(user);
+        }
+    }
+
+    pub(crate) fn is_online(&self, id: i64) -> bool {
+        self.online.contains(&id)
+    }
+
+    /// The name to show.
+    pub(crate) fn shown(&self, id: i64) -> Option<&str> {
+        self.known.get(&id).map(|person| person.shown.as_str())
+    }
+
+    /// The name one addresses.
+    pub(crate) fn name(&self, id: i64) -> Option<&str> {
+        self.known.get(&id).map(|person| person.name.as_str())
+    }
+
+    /// The user of this name, whatever its upper and lower case.
+    pub(crate) fn by_name(&self, name: &str) -> Option<i64> {
+        let key = Username::parse(name).ok()?;
+        self.known.iter().find(|(_, person)| same_name(&person.name, &key)).map(|(id, _)| *id)
+    }
+
+    /// Addressable names that begin so, in order.
+    pub(crate) fn names_from(&self, prefix: &str) -> Vec<String> {
+        let prefix = prefix.to_lowercase();
+        let known = self.known.values().map(|person| &person.name);
+        let mut names: Vec<_> =
+            known.filter(|name| !name.is_empty() && name.to_lowercase().starts_with(&prefix)).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// True, once, if somebody has to be asked for this user's name.
+    pub(crate) fn must_ask(&mut self, id: i64) -> bool {
+        id > 0 && !self.known.contains_key(&id) && self.asked.len() < MOST && self.asked.insert(id)
+    }
+
+    /// The question could not be answered; it may be asked again.
+    pub(crate) fn not_answered(&mut self, id: i64) {
+        self.asked.remove(&id);
+    }
+}
+
+/// True if a name is the one that `key` stands for.
+pub(crate) fn same_name(name: &str, key: &Username) -> bool {
+    Username::parse(name).is_ok_and(|parsed| parsed.key() == key.key())
+}

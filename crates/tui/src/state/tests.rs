@@ -1,0 +1,1 @@
+//! The state, driven by events as the loop drives it.
