@@ -89,7 +89,7 @@ mod tests {
                     let parts = Geometry::of(columns, rows, |_| text_rows);
                     let screen = Rect::new(0, 0, columns, rows);
                     let all = [parts.list, parts.header, parts.log, parts.rule, parts.composer, parts.status];
-                    let area: u32 = all.iter().map(Rect::area).sum();
+                    let area: u32 = all.iter().map(|part| part.area()).sum();
                     for part in all.iter().filter(|part| !part.is_empty()) {
                         assert_eq!(part.intersection(screen), *part, "{columns}x{rows}");
                     }

@@ -1,4 +1,5 @@
-//! `sparrow chat`: arguments, logging in, exit codes. What is typed and shown in plain mode is in `plain`.
+//! `sparrow chat`: arguments, logging in, exit codes. What is typed and shown is in `plain`, and
+//! full-screen in `sparrow-tui`.
 
 mod input;
 mod language;
@@ -6,6 +7,7 @@ mod login;
 mod names;
 mod output;
 mod plain;
+mod screen;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,9 +72,12 @@ pub(crate) struct ChatArgs {
     /// Make the account if it does not exist
     #[arg(long)]
     register: bool,
-    /// Read and write plain lines
+    /// Read and write plain lines, as is done without a terminal
     #[arg(long)]
     plain: bool,
+    /// Let the mouse choose conversations and scroll; selecting text then needs Shift
+    #[arg(long)]
+    mouse: bool,
     /// Where to keep tokens, cache and unsent messages [default: sparrow in the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -143,7 +148,11 @@ pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<ExitCode> {
 
 async fn chat(args: ChatArgs, language: Language) -> Result<u8, Quit> {
     let client = login::client(&args, language).await?;
-    let outcome = plain::run(&client, language).await;
+    let outcome = if screen::is_wanted(&args) {
+        screen::run(&client, &args, language).await
+    } else {
+        plain::run(&client, language).await
+    };
     client.close().await;
     outcome
 }

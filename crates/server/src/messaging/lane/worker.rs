@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sparrow_store::log::{Appended, Batch, CursorAdvance, CursorOutcome, Outcome};
-use sparrow_store::{Log, StoreError};
+use sparrow_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub(crate) struct Worker {
     queue: mpsc::Receiver<Work>,
     queued_bytes: Arc<AtomicUsize>,
     cursors: Arc<WaitingCursors>,
-    store: Arc<dyn Log>,
+    store: Arc<dyn Store>,
     fanout: FanoutEntries,
     clock: Clock,
     limits: Limits,
@@ -51,7 +51,7 @@ impl Worker {
     pub(crate) fn new(
         lane: &Lane,
         queue: mpsc::Receiver<Work>,
-        store: Arc<dyn Log>,
+        store: Arc<dyn Store>,
         fanout: FanoutEntries,
         clock: Clock,
         limits: Limits,
