@@ -17,6 +17,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Sizes, counts and times that bound what clients may do.
     pub limits: Limits,
+    /// How often clients may do things.
+    pub rates: Rates,
     /// What computing one password hash costs, and how many may be computed at once.
     pub password_hashing: PasswordHashing,
 }
@@ -83,6 +85,75 @@ pub struct Limits {
     pub shutdown_deadline: Duration,
 }
 
+/// How often clients may do things. Each is a token bucket: so many at once (as many as the rate names, if there is no
+/// burst of its own), then at the rate. Per node, but for log-ins, which are counted in the database.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    /// Commands of a user that make an entry, per second.
+    pub user_sends_per_second: u32,
+    /// The same at once.
+    pub user_sends_burst: u32,
+    /// Entries stored in one conversation, per second.
+    pub conversation_sends_per_second: u32,
+    /// Signals of a user, per second.
+    pub signals_per_second: u32,
+    /// The same at once.
+    pub signals_burst: u32,
+    /// Users that a user looks up by name, searches for, or lists as online, per minute.
+    pub look_ups_per_minute: u32,
+    /// Sessions that a user begins, on all devices, per minute.
+    pub sessions_per_minute: u32,
+    /// Accounts made from one address, per hour.
+    pub registrations_per_hour: u32,
+    /// Log-ins to one account, right or wrong, per minute.
+    pub account_logins_per_minute: u32,
+    /// Log-ins from one address, right or wrong, per minute.
+    pub address_logins_per_minute: u32,
+    /// Frames of one connection, per second; beyond, it is closed.
+    pub frames_per_second: u32,
+    /// The same at once.
+    pub frames_burst: u32,
+}
+
+impl Rates {
+    /// The same number for everything: rates that nothing reaches, for measurements and tests.
+    pub fn all(count: u32) -> Self {
+        Self {
+            user_sends_per_second: count,
+            user_sends_burst: count,
+            conversation_sends_per_second: count,
+            signals_per_second: count,
+            signals_burst: count,
+            look_ups_per_minute: count,
+            sessions_per_minute: count,
+            registrations_per_hour: count,
+            account_logins_per_minute: count,
+            address_logins_per_minute: count,
+            frames_per_second: count,
+            frames_burst: count,
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            user_sends_per_second: 30,
+            user_sends_burst: 100,
+            conversation_sends_per_second: 200,
+            signals_per_second: 20,
+            signals_burst: 60,
+            look_ups_per_minute: 100,
+            sessions_per_minute: 60,
+            registrations_per_hour: 100,
+            account_logins_per_minute: 5,
+            address_logins_per_minute: 20,
+            frames_per_second: 500,
+            frames_burst: 2_000,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -92,6 +163,7 @@ impl Default for Config {
             admin_listen: local(7702),
             data: PathBuf::from("sparrow-data"),
             limits: Limits::default(),
+            rates: Rates::default(),
             password_hashing: PasswordHashing::default(),
         }
     }

@@ -39,7 +39,9 @@ impl Failure {
             code: self.code.as_str().to_owned(),
             message: self.message.clone(),
             retryable: self.code.retryable(),
-            retry_after_ms: self.retry_after.map_or(0, |after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX)),
+            retry_after_ms: self
+                .retry_after
+                .map_or(0, |after| u32::try_from(after.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)),
             ..Default::default()
         }
     }

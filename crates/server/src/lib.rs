@@ -10,6 +10,7 @@ pub mod config;
 mod conversations;
 mod failure;
 mod gateway;
+mod limits;
 mod lobby;
 mod messaging;
 mod metrics;

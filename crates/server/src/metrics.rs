@@ -60,6 +60,15 @@ pub(crate) struct Metrics {
     pub(crate) acks_ignored: Counter,
     /// Batches of receipts that were not told because too many were waiting.
     pub(crate) receipts_dropped: Counter,
+    /// What was refused because it came too often or too many were there, by limiter.
+    pub(crate) limited: Family<LimiterLabels, Counter>,
+}
+
+/// What tells limiters apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimiterLabels {
+    /// The limiter.
+    pub(crate) limiter: &'static str,
 }
 
 /// What tells the outcomes of commands apart.
@@ -91,6 +100,7 @@ impl Metrics {
             resyncs: Counter::default(),
             acks_ignored: Counter::default(),
             receipts_dropped: Counter::default(),
+            limited: Family::default(),
         };
         metrics.register_http();
         metrics.register_messaging();
@@ -129,6 +139,7 @@ impl Metrics {
         registry.register("pushes", "Pushed frames queued for a session", self.pushes.clone());
         registry.register("pushes_dropped", "Pushed frames dropped before a Resync", self.pushes_dropped.clone());
         registry.register("resyncs", "Slow sessions told to resync", self.resyncs.clone());
+        registry.register("limited", "What came too often or was too many, by limiter", self.limited.clone());
     }
 
     /// All metrics in the Prometheus text format.

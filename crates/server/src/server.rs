@@ -16,6 +16,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::{self, Gateway, listener};
+use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -145,9 +146,19 @@ impl Server {
 
 fn build(config: Config, clock: Clock, store: Sqlite, core: &TaskTracker, stop_core: CancellationToken) -> Arc<Node> {
     let (config, store, metrics) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>, Arc::new(Metrics::new()));
-    let messaging = Messaging::start(store.clone(), &config.limits, clock.clone(), metrics.clone(), core, stop_core);
-    let accounts = Accounts::new(config.clone(), clock.clone(), metrics.clone(), store.clone(), messaging.clone());
-    Arc::new(Node { config, clock, metrics, store, accounts, messaging })
+    let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
+    let messaging = Messaging::start(
+        store.clone(),
+        &config.limits,
+        limits.clone(),
+        clock.clone(),
+        metrics.clone(),
+        core,
+        stop_core,
+    );
+    let accounts =
+        Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
+    Arc::new(Node { config, clock, metrics, limits, store, accounts, messaging })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use sparrow_loadgen::{Addresses, Target, workload};
 use sparrow_protocol as protocol;
 
+use crate::config;
+
 /// Which workload.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
@@ -126,6 +128,8 @@ impl BenchNode {
             // What is measured is not the hashing of passwords.
             .env("SPARROW_PASSWORD_HASHING_MEMORY_KIB", "8")
             .env("SPARROW_PASSWORD_HASHING_PASSES", "1")
+            // Nor is it how a node protects itself from a load generator.
+            .envs(config::highest_rates())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -1,5 +1,7 @@
 //! The directory: accounts, devices, conversations as lists, own state.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sparrow_protocol::{ConversationId, DeviceId, Role, Seq, Timestamp, UserId, Username};
 
@@ -190,6 +192,26 @@ pub enum ReceiptsRefused {
     Forbidden,
 }
 
+/// What may be done so often, by anybody on any node who names the same key: a token bucket in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Names the bucket.
+    pub key: String,
+    /// Time in which one token comes.
+    pub interval: Duration,
+    /// Time in which an empty bucket fills; at least `interval`.
+    pub depth: Duration,
+}
+
+/// An allowance that has nothing left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedUp {
+    /// Which one.
+    pub key: String,
+    /// How long until it has one again.
+    pub wait: Duration,
+}
+
 /// Accounts, devices, conversations as lists, own state.
 ///
 /// Every method is one transaction. Writes are durable when they return.
@@ -234,13 +256,21 @@ pub trait Directory: Send + Sync + 'static {
     /// Who an access token speaks for; `None` if it is unknown, expired, or its device was revoked.
     async fn authenticate(&self, access: TokenHash, now: Timestamp) -> Result<Option<Authenticated>, StoreError>;
 
+    /// Takes one from each of these allowances, or, if one of them has nothing left, from none; then the one with the
+    /// longest wait is answered. An allowance that nobody has used yet is full.
+    async fn take_allowances(
+        &self,
+        allowances: Vec<Allowance>,
+        now: Timestamp,
+    ) -> Result<Result<(), UsedUp>, StoreError>;
+
     /// Exchanges a refresh token. The former one is accepted again within `grace` of its exchange (an answer may have
     /// been lost) and buys a fresh pair, which replaces the lost one; later use of it revokes the device.
     async fn refresh(
         &self,
         refresh: TokenHash,
         tokens: NewTokens,
-        grace: std::time::Duration,
+        grace: Duration,
         now: Timestamp,
     ) -> Result<Refreshed, StoreError>;
 

@@ -15,6 +15,22 @@ use sparrow_loadgen::Addresses;
 /// How long a node may take to start or to end; reached only by a test that fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The settings of the section `rates`.
+const RATES: [&str; 12] = [
+    "user_sends_per_second",
+    "user_sends_burst",
+    "conversation_sends_per_second",
+    "signals_per_second",
+    "signals_burst",
+    "look_ups_per_minute",
+    "sessions_per_minute",
+    "registrations_per_hour",
+    "account_logins_per_minute",
+    "address_logins_per_minute",
+    "frames_per_second",
+    "frames_burst",
+];
+
 /// How a node is to be started.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -24,8 +40,15 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// A node of this binary (`env!("CARGO_BIN_EXE_sparrow")`), with passwords that cost little to hash.
+    /// A node of this binary (`env!("CARGO_BIN_EXE_sparrow")`), with passwords that cost little to hash, and with rates
+    /// that no test reaches.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let options = Self::with_default_rates(binary);
+        RATES.iter().fold(options, |options, rate| options.set(&format!("rates.{rate}"), "1000000"))
+    }
+
+    /// The same with the default rates: for tests of the rates.
+    pub fn with_default_rates(binary: impl Into<PathBuf>) -> Self {
         Self { binary: binary.into(), variables: Vec::new(), expected_errors: Vec::new() }
             .set("password_hashing.memory_kib", "8")
             .set("password_hashing.passes", "1")

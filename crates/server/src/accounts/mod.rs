@@ -13,6 +13,7 @@ use sparrow_store::directory::{Device, DeviceLogin, DeviceRefused, NameTaken, Ne
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::limits::{ClientAddress, RateLimits};
 use crate::messaging::{EndReason, Messaging};
 use crate::metrics::Metrics;
 use crate::text;
@@ -38,6 +39,8 @@ pub(crate) struct Registration {
     pub(crate) name: Username,
     /// The password.
     pub(crate) password: Password,
+    /// Where the request comes from.
+    pub(crate) address: ClientAddress,
     /// What others see.
     pub(crate) display_name: String,
     /// The installation that registers.
@@ -50,6 +53,8 @@ pub(crate) struct LogIn {
     pub(crate) name: Option<Username>,
     /// The password.
     pub(crate) password: Password,
+    /// Where the request comes from.
+    pub(crate) address: ClientAddress,
     /// The device that logs in again; `None` for a new one.
     pub(crate) device: Option<DeviceId>,
     /// The installation that logs in.
@@ -102,6 +107,7 @@ impl LoggedIn {
 pub(crate) struct Accounts {
     config: Arc<Config>,
     clock: Clock,
+    limits: Arc<RateLimits>,
     store: Arc<dyn Store>,
     messaging: Messaging,
     passwords: Passwords,
@@ -113,11 +119,12 @@ impl Accounts {
         config: Arc<Config>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        limits: Arc<RateLimits>,
         store: Arc<dyn Store>,
         messaging: Messaging,
     ) -> Self {
         let passwords = Passwords::new(&config.password_hashing, metrics);
-        Self { config, clock, store, messaging, passwords }
+        Self { config, clock, limits, store, messaging, passwords }
     }
 
     /// Who an access token speaks for. Every reason for a refusal gets the same `unauthenticated` answer.
@@ -129,7 +136,8 @@ impl Accounts {
 
     /// Makes an account and logs its first device in.
     pub(crate) async fn register(&self, registration: Registration) -> Result<LoggedIn, Failure> {
-        let Registration { name, password, display_name, installation } = registration;
+        let Registration { name, password, address, display_name, installation } = registration;
+        self.limits.register(address)?;
         let password_hash = Some(self.passwords.hash(password).await?);
         let user = NewUser { name, display_name, password_hash };
         match self.store.create_user(user, self.clock.now()).await? {
@@ -138,8 +146,10 @@ impl Accounts {
         }
     }
 
-    /// Logs a device in. An unknown name and a wrong password get the same answer after the same work.
+    /// Logs a device in. An unknown name and a wrong password get the same answer after the same work. A log-in beyond
+    /// the allowance of the account or the address is refused before its password is looked at, right or wrong.
     pub(crate) async fn log_in(&self, log_in: LogIn) -> Result<LoggedIn, Failure> {
+        self.allow_password(log_in.name.as_ref(), Some(log_in.address)).await?;
         let known = match &log_in.name {
             Some(name) => self.store.credentials(name).await?,
             None => None,
@@ -170,6 +180,13 @@ impl Accounts {
             }
             Refreshed::Unknown => Err(refused()),
         }
+    }
+
+    /// Takes one guess at a password from the allowances in the database.
+    async fn allow_password(&self, name: Option<&Username>, address: Option<ClientAddress>) -> Result<(), Failure> {
+        let allowances = self.limits.log_in(name, address);
+        let taken = self.store.take_allowances(allowances, self.clock.now()).await?;
+        taken.map_err(|used_up| self.limits.log_in_refused(&used_up.key, used_up.wait))
     }
 
     async fn log_in_device(

@@ -9,7 +9,7 @@ use sparrow_protocol::{Code, DeviceId, Username, v1};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Caller};
+use super::extract::{Body, Caller, Peer};
 use super::openapi::{Conflict, NotFound, Unauthenticated};
 use super::state::Api;
 use super::wire;
@@ -42,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
 )]
 async fn register(
     State(api): State<Arc<Api>>,
+    Peer(address): Peer,
     Body(request): Body<v1::RegisterRequest>,
 ) -> Result<(StatusCode, Json<v1::Session>), Failure> {
     let name =
@@ -50,6 +51,7 @@ async fn register(
     let registration = Registration {
         name,
         password: Password::parse_new(request.password)?,
+        address,
         display_name: text::DISPLAY_NAME.parse(shown)?,
         installation: Installation::parse(&request.device_name, &request.platform)?,
     };
@@ -73,6 +75,7 @@ async fn register(
 )]
 async fn log_in(
     State(api): State<Arc<Api>>,
+    Peer(address): Peer,
     Body(request): Body<v1::LoginRequest>,
 ) -> Result<(StatusCode, Json<v1::Session>), Failure> {
     let device = match request.device_id {
@@ -82,6 +85,7 @@ async fn log_in(
     let log_in = LogIn {
         name: Username::parse(&request.name).ok(),
         password: Password::parse(request.password)?,
+        address,
         device,
         installation: Installation::parse(&request.device_name, &request.platform)?,
     };

@@ -1,5 +1,6 @@
 //! From a request to types: who asks, the body, path and query parameters. What cannot be read is refused here.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
@@ -13,6 +14,7 @@ use sparrow_protocol::{ClientMsgId, Code, ConversationId, DeviceId, Seq, json};
 use super::state::Api;
 use crate::accounts::{Identity, unauthenticated};
 use crate::failure::Failure;
+use crate::limits::ClientAddress;
 use crate::users::UserRef;
 
 /// A body is read on to so many times its limit before the connection is closed on its client.
@@ -27,6 +29,17 @@ impl FromRequestParts<Arc<Api>> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Failure> {
         let token = bearer(&parts.headers).ok_or_else(unauthenticated)?;
         Ok(Self(api.node.accounts.authenticate(token).await?))
+    }
+}
+
+/// Where the request comes from.
+pub(super) struct Peer(pub(super) ClientAddress);
+
+impl FromRequestParts<Arc<Api>> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().copied().unwrap_or(ClientAddress::UNKNOWN)))
     }
 }
 

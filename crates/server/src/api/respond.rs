@@ -1,7 +1,7 @@
 //! What every answer gets, whoever made it: a request id, the `Error` body, security headers, a span, a count.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -67,11 +67,16 @@ fn write_failure(response: &mut Response, request_id: &str) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(after) = failure.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
     *response.status_mut() =
         StatusCode::from_u16(failure.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.body_mut() = Body::from(body);
+}
+
+/// A wait as `Retry-After` tells it: rounded up, so that whoever keeps to it is not refused again for the rest.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// Headers on every answer. A handler that sets its own policy keeps it.

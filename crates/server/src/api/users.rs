@@ -49,11 +49,11 @@ async fn list(
     let (found, next) = if search.online.unwrap_or_default() {
         let prefix = if text.is_empty() { None } else { Some(NamePrefix::parse(&text)?) };
         let pager = Pager::new(&api, &me, &format!("online {text}")).await?;
-        let listed = users::online(&api.node, prefix.as_ref(), pager.read(&params)?).await?;
+        let listed = users::online(&api.node, me.user, prefix.as_ref(), pager.read(&params)?).await?;
         (listed.items, pager.next(listed.next))
     } else {
         let pager = Pager::new(&api, &me, &format!("users {text}")).await?;
-        let listed = users::by_prefix(&api.node, &NamePrefix::parse(&text)?, pager.read(&params)?).await?;
+        let listed = users::by_prefix(&api.node, me.user, &NamePrefix::parse(&text)?, pager.read(&params)?).await?;
         (listed.items, pager.next(listed.next))
     };
     let items = found.into_iter().map(|user: User| wire::user(&api.node, user)).collect();

@@ -26,6 +26,7 @@ pub(super) struct Command {
 impl Command {
     /// Gives the command to the log and waits until its entry is durable.
     pub(super) async fn submit(self, node: &Node, kind: EntryKind) -> Result<Submitted, Failure> {
+        node.limits.send(self.caller, self.conversation)?;
         let append = Append {
             conversation: self.conversation,
             sender: self.caller,

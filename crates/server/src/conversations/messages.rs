@@ -24,6 +24,7 @@ pub(crate) async fn send(
     let limit = node.config.limits.content_bytes;
     let content = CheckedContent::parse(content.encode_to_vec().into(), limit).map_err(content_failure)?;
     let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().into());
+    node.limits.send(caller, conversation)?;
     node.messaging.submit(message(conversation, caller, id, content)).await
 }
 

@@ -14,12 +14,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::carrier::{Carrier, Received};
-use super::connection::Exit;
+use super::connection::{Exit, flood};
 use super::handshake::Admitted;
 use super::heartbeat::{Beat, Heartbeat};
 use super::session::{Effect, Identified, Load};
 use super::{Counted, Gateway};
 use crate::accounts::Identity;
+use crate::limits::Bucket;
 use crate::messaging::{EndReason, Messaging, Outgoing, Registered, Session, encode};
 
 /// Frames read before what they led to is written.
@@ -40,6 +41,8 @@ pub(super) struct Actor<'a, C> {
     drains: bool,
     heartbeat: Heartbeat,
     timer: Pin<Box<Sleep>>,
+    /// What limits the frames of this connection.
+    frames: Bucket,
     /// Since when the socket takes nothing although something waits.
     stuck_since: Option<Instant>,
     unflushed: bool,
@@ -52,8 +55,14 @@ pub(super) struct Actor<'a, C> {
 }
 
 impl<'a, C: Carrier> Actor<'a, C> {
-    /// The actor of a session that was just admitted.
-    pub(super) fn new(gateway: &'a Gateway, carrier: &'a mut C, format: Format, admitted: Admitted) -> Self {
+    /// The actor of a session that was just admitted, on a connection that has used up some of its frames.
+    pub(super) fn new(
+        gateway: &'a Gateway,
+        carrier: &'a mut C,
+        format: Format,
+        admitted: Admitted,
+        frames: Bucket,
+    ) -> Self {
         let Admitted { registered, identity } = admitted;
         let node = &gateway.node;
         let limits = &node.config.limits;
@@ -68,6 +77,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
             drains: false,
             heartbeat: Heartbeat::new(limits.ping_after, limits.idle_timeout, rand::random(), now),
             timer: Box::pin(sleep_until(now)),
+            frames,
             stuck_since: None,
             unflushed: false,
             load: None,
@@ -166,6 +176,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
                 return Ok(frame > 0);
             };
             self.heartbeat.received(now);
+            gateway.node.limits.frame(&mut self.frames, now).map_err(flood)?;
             if let Received::Frame(bytes) = received? {
                 let effect = self.state.on_frame(self.format.decode(bytes));
                 self.carry_out(effect)?;

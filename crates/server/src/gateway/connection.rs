@@ -11,6 +11,7 @@ use super::handshake::{Admitted, admit};
 use super::session::{Dismissal, Unidentified};
 use super::{Counted, Gateway};
 use crate::failure::Failure;
+use crate::limits::Bucket;
 use crate::messaging::encode;
 
 /// The time over which clients that a shutdown sends away are spread, in milliseconds.
@@ -22,6 +23,7 @@ pub(super) struct Connection<C> {
     carrier: C,
     format: Format,
     hello_due: Instant,
+    frames: Bucket,
     _counted: Counted,
 }
 
@@ -50,7 +52,8 @@ impl<C: Carrier> Connection<C> {
     /// A connection whose client has to say `Hello` until `hello_due`.
     pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant) -> Self {
         let counted = Counted::new(&gateway.node.metrics.connections);
-        Self { gateway, carrier, format, hello_due, _counted: counted }
+        let frames = gateway.node.limits.new_connection();
+        Self { gateway, carrier, format, hello_due, frames, _counted: counted }
     }
 
     /// Serves the connection to its end.
@@ -59,7 +62,8 @@ impl<C: Carrier> Connection<C> {
         let exit = match Box::pin(self.identify()).await {
             Ok(admitted) => {
                 let device = admitted.identity.device;
-                let mut actor = Box::new(Actor::new(&self.gateway, &mut self.carrier, self.format, admitted));
+                let mut actor =
+                    Box::new(Actor::new(&self.gateway, &mut self.carrier, self.format, admitted, self.frames));
                 let exit = poll_fn(|cx| actor.poll(cx)).await;
                 drop(actor);
                 self.note_seen(device).await;
@@ -84,10 +88,13 @@ impl<C: Carrier> Connection<C> {
     async fn identify(&mut self) -> Result<Admitted, Exit> {
         let limit = self.gateway.node.config.limits.hello_frame_bytes;
         let draining = self.gateway.draining.clone();
+        let limits = self.gateway.node.limits.clone();
         let first_frame = async {
             loop {
-                if let Received::Frame(bytes) = poll_fn(|cx| self.carrier.poll_receive(cx, limit)).await? {
-                    return Ok::<_, Lost>(bytes);
+                let received = poll_fn(|cx| self.carrier.poll_receive(cx, limit)).await?;
+                limits.frame(&mut self.frames, Instant::now()).map_err(flood)?;
+                if let Received::Frame(bytes) = received {
+                    return Ok::<_, Exit>(bytes);
                 }
             }
         };
@@ -141,6 +148,11 @@ impl<C: Carrier> Connection<C> {
             tracing::debug!("the client did not take its close frame");
         }
     }
+}
+
+/// The end of a connection that sends more frames than allowed.
+pub(super) fn flood(failure: Failure) -> Exit {
+    Exit::Dismissed(Dismissal::with(CloseCode::Policy, 0, failure))
 }
 
 async fn say<C: Carrier>(carrier: &mut C, format: Format, dismissal: &Dismissal) -> Result<(), Lost> {

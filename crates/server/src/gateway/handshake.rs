@@ -38,6 +38,7 @@ pub(super) async fn admit(
     let node = &gateway.node;
     let mark = node.messaging.revocation_mark();
     let identity = node.accounts.authenticate(&hello.token).await.map_err(dismiss)?;
+    node.limits.session(identity.user).map_err(dismiss)?;
     let generation = node.store.begin_session(identity.device, node.clock.now()).await;
     let Some(generation) = generation.map_err(|error| dismiss(error.into()))? else {
         return Err(Dismissal::new(CloseCode::Revoked));

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use super::{Gateway, tcp};
+use crate::limits::ClientAddress;
 
 /// Connections that one listener has open at once; beyond, new ones wait in the backlog.
 pub(crate) const CONNECTIONS: usize = 100_000;
@@ -34,15 +35,15 @@ pub(crate) struct Permit {
 
 /// Serves HTTP, and what it is upgraded to, until the node drains.
 pub(crate) async fn serve_http(gateway: Gateway, listener: TcpListener, app: Router) {
-    accept(&gateway.clone(), listener, |stream, permit| {
-        gateway.spawn(http(gateway.clone(), stream, permit, app.clone()));
+    accept(&gateway.clone(), listener, |stream, address, permit| {
+        gateway.spawn(http(gateway.clone(), stream, address, permit, app.clone()));
     })
     .await;
 }
 
 /// Serves the TCP protocol until the node drains.
 pub(crate) async fn serve_tcp(gateway: Gateway, listener: TcpListener) {
-    accept(&gateway.clone(), listener, |stream, permit| {
+    accept(&gateway.clone(), listener, |stream, _address, permit| {
         let connection = tcp::serve(gateway.clone(), stream);
         gateway.spawn(async move {
             let _permit = permit;
@@ -52,7 +53,7 @@ pub(crate) async fn serve_tcp(gateway: Gateway, listener: TcpListener) {
     .await;
 }
 
-async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStream, Permit)) {
+async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStream, ClientAddress, Permit)) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut pause = FIRST_PAUSE;
     loop {
@@ -62,13 +63,13 @@ async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStre
         };
         let Some((Ok(permit), accepted)) = gateway.draining.run_until_cancelled(next).await else { return };
         match accepted {
-            Ok((stream, _address)) => {
+            Ok((stream, address)) => {
                 pause = FIRST_PAUSE;
                 // Without it, pipelined requests wait for each other's acknowledgements.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY was not set");
                 }
-                serve(stream, Permit { _permit: Arc::new(permit) });
+                serve(stream, ClientAddress::of(address.ip()), Permit { _permit: Arc::new(permit) });
             }
             Err(error) => {
                 tracing::warn!(%error, ?pause, "a connection could not be accepted; waiting");
@@ -79,9 +80,10 @@ async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStre
     }
 }
 
-async fn http(gateway: Gateway, stream: TcpStream, permit: Permit, app: Router) {
+async fn http(gateway: Gateway, stream: TcpStream, address: ClientAddress, permit: Permit, app: Router) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(permit.clone());
+        request.extensions_mut().insert(address);
         app.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()

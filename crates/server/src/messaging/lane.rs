@@ -17,6 +17,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::cursors::WaitingCursors;
 use crate::failure::Failure;
+use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 
 pub(crate) use answer::{Job, Origin, ReadJob, ReadOrigin};
@@ -44,14 +45,15 @@ pub(crate) struct Lane {
     queue: mpsc::Sender<Work>,
     queued_bytes: Arc<AtomicUsize>,
     cursors: Arc<WaitingCursors>,
+    rates: Arc<RateLimits>,
     metrics: Arc<Metrics>,
 }
 
 impl Lane {
     /// A lane with room for `capacity` commands, and the end of it that a [`Worker`] drains.
-    pub(crate) fn new(capacity: usize, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Work>) {
+    pub(crate) fn new(capacity: usize, rates: Arc<RateLimits>, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Work>) {
         let (queue, waiting) = mpsc::channel(capacity.max(1));
-        let lane = Self { queue, queued_bytes: Arc::default(), cursors: Arc::default(), metrics };
+        let lane = Self { queue, queued_bytes: Arc::default(), cursors: Arc::default(), rates, metrics };
         (lane, waiting)
     }
 

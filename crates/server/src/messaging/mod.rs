@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 use fanout::FanoutSignals;
 use lane::{Job, Lane, Origin, ReadJob, ReadOrigin};
@@ -51,6 +52,7 @@ pub(crate) struct Messaging {
     sessions: Arc<Sessions>,
     lane: Lane,
     signals: FanoutSignals,
+    rates: Arc<RateLimits>,
     metrics: Arc<Metrics>,
 }
 
@@ -79,6 +81,7 @@ impl Messaging {
     pub(crate) fn start(
         store: Arc<dyn Store>,
         limits: &Limits,
+        rates: Arc<RateLimits>,
         clock: Clock,
         metrics: Arc<Metrics>,
         tasks: &TaskTracker,
@@ -86,10 +89,10 @@ impl Messaging {
     ) -> Self {
         let sessions = Arc::new(Sessions::default());
         let (entries, signals) = fanout::start(&store, &sessions, &metrics, tasks);
-        let (lane, queue) = Lane::new(limits.lane_queue, metrics.clone());
+        let (lane, queue) = Lane::new(limits.lane_queue, rates.clone(), metrics.clone());
         let worker = lane::Worker::new(&lane, queue, store.clone(), entries, clock, limits.clone());
         tasks.spawn(worker.run(stop));
-        Self { store, sessions, lane, signals, metrics }
+        Self { store, sessions, lane, signals, rates, metrics }
     }
 
     /// Puts a command through the append lane and waits until it is durable; fan-out follows by itself. For callers
@@ -105,7 +108,7 @@ impl Messaging {
 
     /// Puts a session's accepted send into the lane, in the order of the calls.
     pub(crate) fn send(&self, session: &Arc<Session>, request: u32, append: Append) {
-        send::enqueue(&self.lane, session, request, append);
+        send::enqueue(&self.lane, &self.rates, session, request, append);
     }
 
     /// Moves a user's read cursor; answers it as it then is, once that is durable. Other sessions of the user and the
@@ -137,6 +140,9 @@ impl Messaging {
 
     /// Passes a signal to the members who are online.
     pub(crate) fn signal(&self, job: SignalJob) {
+        if let Err(failure) = self.rates.signal(job.session.user) {
+            return job.answer(Err(failure));
+        }
         if let Err(job) = self.signals.signal(job) {
             job.answer(Err(Failure::new(Code::Overloaded, "Too many signals wait; this one was dropped.")));
         }

@@ -9,6 +9,7 @@ use sparrow_store::log::{Action, Append, Mentions};
 use super::lane::{Job, Lane, Origin};
 use super::sessions::Session;
 use crate::failure::Failure;
+use crate::limits::RateLimits;
 
 /// Reads a `Send`. Whatever a client says about sender, seq or time is not even looked at.
 pub(crate) fn parse(send: raw::Send, sender: UserId, content_bytes: usize) -> Result<Append, Failure> {
@@ -45,13 +46,19 @@ pub(crate) fn content_failure(error: ContentError) -> Failure {
 }
 
 /// Puts a session's accepted send into the lane, in the order of the calls; the session gets exactly one reply.
-pub(crate) fn enqueue(lane: &Lane, session: &Arc<Session>, request: u32, append: Append) {
+/// One that comes too often is refused like one that finds the lane full: what follows it waits for its retry.
+pub(crate) fn enqueue(lane: &Lane, rates: &RateLimits, session: &Arc<Session>, request: u32, append: Append) {
     if session.gate_blocks(append.conversation, append.client_msg_id) {
         session.refuse(request, &retry_in_order());
         return;
     }
-    let origin = Origin::Session { session: session.clone(), request };
-    if let Err((mut job, failure)) = lane.try_append(Job { append, origin }) {
+    let allowed = rates.send(append.sender, append.conversation);
+    let job = Job { append, origin: Origin::Session { session: session.clone(), request } };
+    let refused = match allowed {
+        Ok(()) => lane.try_append(job).err(),
+        Err(failure) => Some((job, failure)),
+    };
+    if let Some((mut job, failure)) = refused {
         job.refuse(failure, lane.metrics());
     }
 }

@@ -37,7 +37,10 @@ pub(crate) async fn find(node: &Node, caller: UserId, user: &UserRef) -> Result<
     let found = match user {
         UserRef::Me => by_id(node, caller).await?,
         UserRef::Id(id) => by_id(node, *id).await?,
-        UserRef::Name(name) => node.store.user_by_name(name).await?,
+        UserRef::Name(name) => {
+            node.limits.look_up(caller)?;
+            node.store.user_by_name(name).await?
+        }
     };
     found.ok_or_else(|| Failure::not_found("user"))
 }
@@ -48,6 +51,7 @@ pub(crate) async fn resolve(node: &Node, caller: UserId, user: &UserRef) -> Resu
         UserRef::Me => Ok(caller),
         UserRef::Id(id) => Ok(*id),
         UserRef::Name(name) => {
+            node.limits.look_up(caller)?;
             let found = node.store.user_by_name(name).await?;
             found.map(|user| user.user).ok_or_else(|| Failure::not_found("user"))
         }
@@ -76,18 +80,22 @@ impl NamePrefix {
 /// Users whose name begins with a prefix, by name.
 pub(crate) async fn by_prefix(
     node: &Node,
+    caller: UserId,
     prefix: &NamePrefix,
     page: Paging<String>,
 ) -> Result<Listed<User, String>, Failure> {
+    node.limits.look_up(caller)?;
     Ok(node.store.users_by_prefix(&prefix.0, page.after, page.limit).await?)
 }
 
 /// Users with a session, by id. With a prefix a page may hold fewer than its limit before the last one.
 pub(crate) async fn online(
     node: &Node,
+    caller: UserId,
     prefix: Option<&NamePrefix>,
     page: Paging<UserId>,
 ) -> Result<Listed<User, UserId>, Failure> {
+    node.limits.look_up(caller)?;
     let ids = node.messaging.online_users(page.after, page.limit);
     let next = if ids.len() == page.limit { ids.last().copied() } else { None };
     let mut items = node.store.users(&ids).await?;

@@ -23,6 +23,7 @@ pub(crate) async fn node_with(data: &tempfile::TempDir, change: impl FnOnce(&mut
     config.data = data.path().join("data");
     config.password_hashing.memory_kib = 8;
     config.password_hashing.passes = 1;
+    config.rates = sparrow_server::config::Rates::all(1_000_000);
     change(&mut config);
     Server::start(config).await.unwrap()
 }

@@ -161,6 +161,12 @@ impl Loader {
     }
 }
 
+/// The variables that raise every rate to its most, for a node that is measured.
+pub(crate) fn highest_rates() -> impl Iterator<Item = (String, String)> {
+    let rates = SETTINGS.iter().filter(|setting| setting.key.starts_with("rates."));
+    rates.map(|setting| (setting.variable(), settings::RATE.to_string()))
+}
+
 struct File<'a> {
     path: &'a Path,
     text: &'a str,

@@ -5,6 +5,9 @@
 
 use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, SECOND, Time, Word};
 
+/// The highest rate: no limit at all, in practice.
+pub(super) const RATE: u64 = 1_000_000;
+
 /// What the binary is run with.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -129,6 +132,34 @@ settings! {
     "limits.http_timeout" = node.limits.http_timeout: Time(100, 5 * MINUTE);
     /// How long open connections are served after a shutdown began.
     "limits.shutdown_deadline" = node.limits.shutdown_deadline: Time(0, HOUR);
+
+    /// Commands of a user that make an entry, such as messages, per second. Beyond any of these rates a request is
+    /// refused as `rate_limited` with the time to wait, and counted in `sparrow_limited_total`. All but log-ins are
+    /// counted by each node for itself.
+    "rates.user_sends_per_second" = node.rates.user_sends_per_second: Count(1, RATE);
+    /// How many of them may come at once, after a time with fewer.
+    "rates.user_sends_burst" = node.rates.user_sends_burst: Count(1, RATE);
+    /// Entries stored in one conversation, by all its members, per second.
+    "rates.conversation_sends_per_second" = node.rates.conversation_sends_per_second: Count(1, RATE);
+    /// Signals of a user, such as typing, per second.
+    "rates.signals_per_second" = node.rates.signals_per_second: Count(1, RATE);
+    /// How many of them may come at once, after a time with fewer.
+    "rates.signals_burst" = node.rates.signals_burst: Count(1, RATE);
+    /// Users that a user looks up by name, searches for, or lists as online, per minute.
+    "rates.look_ups_per_minute" = node.rates.look_ups_per_minute: Count(1, RATE);
+    /// Sessions that a user begins, on all devices together, per minute.
+    "rates.sessions_per_minute" = node.rates.sessions_per_minute: Count(1, RATE);
+    /// Accounts made from one address, per hour.
+    "rates.registrations_per_hour" = node.rates.registrations_per_hour: Count(1, RATE);
+    /// Log-ins to one account, whether their password is right or wrong, per minute. Counted in the database. Nobody is
+    /// locked out: the next one is let in when its time has come.
+    "rates.account_logins_per_minute" = node.rates.account_logins_per_minute: Count(1, RATE);
+    /// Log-ins from one address, per minute. Counted in the database.
+    "rates.address_logins_per_minute" = node.rates.address_logins_per_minute: Count(1, RATE);
+    /// Frames of one connection, pings included, per second. Beyond, the connection is closed.
+    "rates.frames_per_second" = node.rates.frames_per_second: Count(1, RATE);
+    /// How many of them may come at once, after a time with fewer.
+    "rates.frames_burst" = node.rates.frames_burst: Count(1, RATE);
 
     /// Memory of one password hash (Argon2id), in KiB. Hashes keep the cost they were made with.
     "password_hashing.memory_kib" = node.password_hashing.memory_kib: Count(8, 4 << 20);

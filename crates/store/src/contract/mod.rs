@@ -2,6 +2,7 @@
 //!
 //! Only what can be asked through the traits is asked here; damaged files and full disks are the backend's own tests.
 
+pub(crate) mod allowances;
 pub(crate) mod append;
 pub(crate) mod cursors;
 pub(crate) mod directory;
@@ -251,6 +252,7 @@ macro_rules! contract_suite {
                 a_change_during_a_sync_is_told,
                 every_page_is_answered, another_epoch_is_answered_in_full, deletions_are_told,
                 later_activity_is_not_told_to_former_members, a_position_survives_a_crash;
+            allowances: allowances_run_out_and_come_back, all_allowances_are_taken_or_none, allowances_survive_a_crash;
             unread: own_messages_and_entries_are_not_unread, mentions_are_counted, counting_stops_at_a_thousand;
             directory: names_are_unique, names_are_found_by_prefix, profiles_change, directs_are_made_once,
                 devices_are_limited, a_device_logs_in_again, tokens_expire, refresh_tokens_rotate,

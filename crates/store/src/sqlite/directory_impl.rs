@@ -5,11 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sparrow_protocol::{ConversationId, DeviceId, Role, Seq, Timestamp, UserId, Username};
 
-use super::{Sqlite, accounts, conversations, devices, own_state};
+use super::{Sqlite, accounts, allowances, conversations, devices, own_state};
 use crate::StoreError;
 use crate::directory::{
-    ActivityKey, Authenticated, Credentials, Device, DeviceLogin, DeviceRefused, Directory, Listed, ListedConversation,
-    MessageReceipts, NameTaken, NewTokens, NewUser, ReceiptsRefused, Refreshed, TokenHash, User,
+    ActivityKey, Allowance, Authenticated, Credentials, Device, DeviceLogin, DeviceRefused, Directory, Listed,
+    ListedConversation, MessageReceipts, NameTaken, NewTokens, NewUser, ReceiptsRefused, Refreshed, TokenHash, UsedUp,
+    User,
 };
 use crate::log::OwnState;
 
@@ -63,6 +64,14 @@ impl Directory for Sqlite {
 
     async fn authenticate(&self, access: TokenHash, now: Timestamp) -> Result<Option<Authenticated>, StoreError> {
         self.readers.run(move |db| devices::authenticate(db, access, now)).await
+    }
+
+    async fn take_allowances(
+        &self,
+        allowances: Vec<Allowance>,
+        now: Timestamp,
+    ) -> Result<Result<(), UsedUp>, StoreError> {
+        self.writer.run(move |tx| allowances::take(tx, &allowances, now)).await
     }
 
     async fn refresh(

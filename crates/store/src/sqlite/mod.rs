@@ -11,6 +11,7 @@
 //! next start the file itself says what is there, and clients retry under the same ids.
 
 mod accounts;
+mod allowances;
 mod append;
 mod conversations;
 mod cursors;

@@ -5,6 +5,7 @@ mod conversations;
 mod devices;
 mod hardening;
 mod health;
+mod limits;
 mod members;
 mod messages;
 mod users;
@@ -28,7 +29,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
-use crate::config::{Config, PasswordHashing};
+use crate::config::{Config, PasswordHashing, Rates};
+use crate::limits::RateLimits;
 use crate::messaging::{Bounds, EndReason, Messaging, NewSession, Outgoing, Registered, Session};
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -232,6 +234,7 @@ fn node(data: &TempDir, time: &Arc<AtomicI64>, configure: impl FnOnce(&mut Confi
     let mut config = Config {
         password_hashing: PasswordHashing { memory_kib: 8, passes: 1, workers: 2, waiting: 64 },
         data: data.path().to_owned(),
+        rates: Rates::all(1_000_000),
         ..Config::default()
     };
     configure(&mut config);
@@ -241,9 +244,12 @@ fn node(data: &TempDir, time: &Arc<AtomicI64>, configure: impl FnOnce(&mut Confi
     let now = Timestamp::from_millis(BEGIN_MS);
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(data.path(), &sqlite::Options::default(), now).unwrap());
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let messaging = Messaging::start(store.clone(), &config.limits, clock.clone(), metrics.clone(), &tasks, stop);
-    let accounts = Accounts::new(config.clone(), clock.clone(), metrics.clone(), store.clone(), messaging.clone());
-    Node { config, clock, metrics, store, accounts, messaging }
+    let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
+    let messaging =
+        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), &tasks, stop);
+    let accounts =
+        Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
+    Node { config, clock, metrics, limits, store, accounts, messaging }
 }
 
 async fn serve(router: Router) -> (String, JoinHandle<()>) {

@@ -14,6 +14,7 @@ use super::{Job, Lane, ReadJob, Work, cost, too_slow};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::limits::RateLimits;
 use crate::messaging::cursors::WaitingCursors;
 use crate::messaging::fanout::{Committed, FanoutEntries};
 use crate::messaging::receipts::CursorMoved;
@@ -36,6 +37,7 @@ pub(crate) struct Worker {
     fanout: FanoutEntries,
     clock: Clock,
     limits: Limits,
+    rates: Arc<RateLimits>,
     metrics: Arc<Metrics>,
 }
 
@@ -56,8 +58,8 @@ impl Worker {
         clock: Clock,
         limits: Limits,
     ) -> Self {
-        let Lane { queued_bytes, cursors, metrics, .. } = lane.clone();
-        Self { queue, queued_bytes, cursors, store, fanout, clock, limits, metrics }
+        let Lane { queued_bytes, cursors, rates, metrics, .. } = lane.clone();
+        Self { queue, queued_bytes, cursors, store, fanout, clock, limits, rates, metrics }
     }
 
     /// Works until `stop`; then answers what was accepted, flushes the cursors and ends.
@@ -202,6 +204,9 @@ impl Worker {
         let origins: Vec<_> = jobs.iter().map(Job::session_id).collect();
         for (job, outcome) in jobs.iter_mut().zip(&appended.outcomes) {
             job.settle(outcome, &self.metrics);
+            if matches!(outcome, Outcome::Stored(_)) {
+                self.rates.stored(job.append.conversation);
+            }
         }
         let readers: Vec<_> = reads.iter().map(ReadJob::session_id).collect();
         for (read, outcome) in reads.iter_mut().zip(&appended.cursors) {
