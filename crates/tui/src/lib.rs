@@ -15,6 +15,8 @@ mod run;
 mod search;
 mod state;
 mod terminal;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod view;
 

@@ -144,7 +144,7 @@ texts! {
     key_complete: "complete a command, a name or an emoji", "补全命令、名字或表情";
     key_scroll: "scroll; back to the first message", "滚动，可一直翻到第一条消息";
     key_ends: "first loaded message, last message", "最早已加载的消息、最新消息";
-    key_switch: "previous, next conversation", "上一个、下一个会话";
+    key_switch: "previous, next, n-th conversation", "上一个、下一个、第 n 个会话";
     key_unread: "next conversation with unread messages", "下一个有未读消息的会话";
     key_list: "list of conversations", "会话列表";
     key_search: "search", "搜索";

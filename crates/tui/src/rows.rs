@@ -14,6 +14,8 @@ const WIDE: usize = 44;
 const TIME: usize = 6;
 /// Columns kept free at the right for the marks of one's own messages.
 const MARKS: usize = 3;
+/// Before the further rows of a message on a narrow screen.
+const SET_IN: &str = " ";
 /// Messages of one author so soon after each other stand under one name, in milliseconds.
 const TOGETHER_MS: i64 = 5 * 60 * 1000;
 /// Rows of one message; what is beyond is counted, not shown.
@@ -260,7 +262,7 @@ impl<'a> Sheet<'a> {
 
     /// Time, name and text in columns; what is not said by anybody begins where names do.
     fn in_columns(&self, time: &str, name: Option<(&str, Tone)>, is_message: bool, said: &(String, Tone)) -> Vec<Row> {
-        let name_columns = if is_message { (self.columns / 6).clamp(8, 14) + 1 } else { 0 };
+        let name_columns = if is_message { self.name_columns() } else { 0 };
         let indent = TIME + name_columns;
         let lines = bounded(self.state, wrap(&said.0, self.columns.saturating_sub(indent + MARKS)));
         let row = |(at, line): (usize, String)| {
@@ -273,15 +275,15 @@ impl<'a> Sheet<'a> {
         lines.into_iter().enumerate().map(row).collect()
     }
 
-    /// On a narrow screen: `name: text`, no time.
+    /// On a narrow screen: `name: text`, no time; further rows are set in.
     fn in_line(&self, head: &(String, Tone), said: &(String, Tone)) -> Vec<Row> {
         // The name is wrapped with the text and put in afterwards; a space would be a place to break.
         let stand_in = "\u{A0}".repeat(width(&head.0));
-        let columns = self.columns.saturating_sub(MARKS);
+        let columns = self.columns.saturating_sub(MARKS + SET_IN.len());
         let lines = bounded(self.state, wrap(&format!("{stand_in}{}", said.0), columns));
         let row = |(at, line): (usize, String)| match line.strip_prefix(stand_in.as_str()).filter(|_| at == 0) {
             Some(rest) => Row { parts: vec![head.clone(), (rest.to_owned(), said.1)], mark: None },
-            None => Row { parts: vec![(line, said.1)], mark: None },
+            None => Row { parts: vec![(format!("{SET_IN}{line}"), said.1)], mark: None },
         };
         lines.into_iter().enumerate().map(row).collect()
     }
@@ -331,14 +333,13 @@ impl<'a> Sheet<'a> {
     /// Marks a message of one's own: on its way, sent, delivered, read. The last one says it in words, if there is room.
     fn mark(&self, index: usize, line: &Line<'_>, rows: &mut Vec<Row>) {
         let texts = self.state.texts;
+        let mut explanation = Vec::new();
         let (mark, word, tone) = match line {
             Line::Pending(pending) => match &pending.fate {
                 Fate::Waiting => ("~", texts.sending.to_owned(), Tone::Dim),
                 Fate::Sent(seq) => self.receipt(*seq),
                 Fate::Failed(why) => {
-                    let why = fill(texts.not_sent, &[why]);
-                    let explained = wrap(&why, self.columns.saturating_sub(MARKS).max(1));
-                    rows.extend(explained.into_iter().map(|line| Row { parts: vec![(line, Tone::Bad)], mark: None }));
+                    explanation = self.set_in(&fill(texts.not_sent, &[why]));
                     ("!", String::new(), Tone::Bad)
                 }
             },
@@ -350,6 +351,20 @@ impl<'a> Sheet<'a> {
         let room = used + 1 + width(&words) <= self.columns;
         let mark = if self.last_own == Some(index) && !word.is_empty() && room { words } else { mark.to_owned() };
         row.mark = Some((mark, tone));
+        rows.extend(explanation);
+    }
+
+    /// Rows under a message that explain what became of it.
+    fn set_in(&self, text: &str) -> Vec<Row> {
+        let wide = self.columns >= WIDE;
+        let indent = if wide { " ".repeat(TIME + self.name_columns()) } else { SET_IN.to_owned() };
+        let lines = wrap(text, self.columns.saturating_sub(indent.len() + MARKS));
+        lines.into_iter().map(|line| Row { parts: vec![(format!("{indent}{line}"), Tone::Bad)], mark: None }).collect()
+    }
+
+    /// Columns of a name and the space after it.
+    fn name_columns(&self) -> usize {
+        (self.columns / 6).clamp(8, 14) + 1
     }
 
     fn receipt(&self, seq: i64) -> (&'static str, String, Tone) {

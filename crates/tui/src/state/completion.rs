@@ -127,7 +127,9 @@ impl State {
 
     fn candidates(&self, wanted: &Wanted) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = match wanted {
-            Wanted::Command(prefix) => commands(prefix).chain(emojis(prefix)).collect(),
+            // At the beginning of a line an emoji is meant only if no command can be.
+            Wanted::Command(prefix) if commands(prefix).next().is_none() => emojis(prefix).collect(),
+            Wanted::Command(prefix) => commands(prefix).collect(),
             Wanted::Emoji(prefix) => emojis(prefix).collect(),
             Wanted::User { prefix, before, members_only } => self
                 .names(prefix, *members_only)
