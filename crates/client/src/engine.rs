@@ -240,7 +240,7 @@ impl Runner {
                 let wait = Duration::from_millis(error.retry_after_ms.into());
                 Err(End::Lost { reason: DisconnectReason::Refused(error.code), wait })
             }
-            Some(Command::Goodbye) => Err(goodbye(&frame).unwrap_or_else(broken)),
+            Some(Command::Goodbye) => Err(goodbye(&frame)),
             _ => Err(broken()),
         }
     }
@@ -276,13 +276,15 @@ fn silence(welcome: &v1::Welcome, at_most: Duration) -> Duration {
     }
 }
 
-fn goodbye(frame: &Frame) -> Option<End> {
-    let goodbye: v1::Goodbye = frame.parse().ok()?;
+fn goodbye(frame: &Frame) -> End {
+    let Ok(goodbye) = frame.parse::<v1::Goodbye>() else {
+        return End::lost(DisconnectReason::Protocol("a goodbye that cannot be read".to_owned()));
+    };
     if !goodbye.reconnect {
-        return Some(End::LoggedOut(LogOutReason::Server(goodbye.reason)));
+        return End::LoggedOut(LogOutReason::Server(goodbye.reason));
     }
     let wait = Duration::from_millis(goodbye.reconnect_after_ms.into());
-    Some(End::Lost { reason: DisconnectReason::Goodbye(goodbye.reason), wait })
+    End::Lost { reason: DisconnectReason::Goodbye(goodbye.reason), wait }
 }
 
 /// A connection that was welcomed.
@@ -325,10 +327,8 @@ impl Live<'_> {
                 Happened::Frame(Err(error)) => return error.into(),
                 Happened::Frame(Ok(frame)) => {
                     self.heard = now;
-                    if frame.command == Some(Command::Goodbye)
-                        && let Some(end) = goodbye(&frame)
-                    {
-                        return end;
+                    if frame.command == Some(Command::Goodbye) {
+                        return goodbye(&frame);
                     }
                     self.core.frame(&frame, now);
                     self.asked = self.core.awaits_answer().then_some(now);

@@ -54,6 +54,11 @@ impl NodeOptions {
             .set("password_hashing.passes", "1")
     }
 
+    /// The binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Sets one setting of docs/configuration.md.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {

@@ -238,12 +238,6 @@ impl Core {
             Some(Command::Ping) => {
                 self.effects.push(Effect::Send { command: Command::Pong, id: frame.id, body: Bytes::new() });
             }
-            Some(Command::Goodbye) => {
-                let goodbye: v1::Goodbye = frame.parse()?;
-                let wait = Duration::from_millis(goodbye.reconnect_after_ms.into());
-                let reason = DisconnectReason::Goodbye(goodbye.reason);
-                self.effects.push(Effect::Disconnect { reason, wait });
-            }
             Some(Command::Push) => self.push(frame.parse()?, now),
             Some(Command::Receipt) => self.effects.push(Effect::Emit(Event::Receipt(frame.parse()?))),
             Some(Command::Signal) => self.effects.push(Effect::Emit(Event::Signal(frame.parse()?))),

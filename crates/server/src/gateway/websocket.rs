@@ -131,7 +131,7 @@ async fn upgraded(on_upgrade: OnUpgrade, gateway: &Gateway, codec: Codec) -> Opt
     let stream = parts.io.into_inner();
     let read = parts.read_buf.to_vec();
     let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-    Some(WebSocketFrames { socket, codec, rest: Bytes::new() })
+    Some(WebSocketFrames { socket, codec, rest: Bytes::new(), too_big: false })
 }
 
 /// Frames over WebSocket.
@@ -140,6 +140,8 @@ struct WebSocketFrames {
     codec: Codec,
     /// What is left of a message that goes out in fragments.
     rest: Bytes,
+    /// True once the client announced a message beyond what WebSocket itself was told to take.
+    too_big: bool,
 }
 
 impl WebSocketFrames {
@@ -154,7 +156,10 @@ impl Carrier for WebSocketFrames {
     fn poll_receive(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Result<Received, Lost>> {
         let message = match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Poll::Ready(Err(lost(&error))),
+            Some(Err(error)) => {
+                self.too_big = matches!(error, Error::Capacity(_));
+                return Poll::Ready(Err(lost(&error)));
+            }
             None => return Poll::Ready(Err(Lost::Gone)),
         };
         let frame = match (message, self.codec) {
@@ -197,6 +202,8 @@ impl Carrier for WebSocketFrames {
 
     async fn close(mut self, closing: Closing) {
         let (code, reason) = match closing {
+            // RFC 6455 has a code of its own for it.
+            Closing::Code(CloseCode::TooLarge) if self.too_big => (RfcCode::Size.into(), CloseCode::TooLarge.as_str()),
             Closing::Code(code) => (code.number(), code.as_str()),
             Closing::Rfc(code) => (code, ""),
             Closing::Left => {

@@ -9,7 +9,7 @@ mod worker;
 use std::sync::Arc;
 
 use sparrow_protocol::ConversationId;
-use sparrow_store::Store;
+use sparrow_store::Log;
 use sparrow_store::log::Stored;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -61,7 +61,7 @@ pub(crate) struct FanoutSignals {
 
 /// Starts the workers.
 pub(crate) fn start(
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn Log>,
     sessions: &Arc<Sessions>,
     metrics: &Arc<Metrics>,
     tasks: &TaskTracker,

@@ -4,6 +4,8 @@
 //! Judging and numbering commands is the store's; telling readers is the fan-out's.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sparrow_protocol::{ConversationId, ConversationKind, Seq, UserId};
 use sparrow_store::log::{Interval, MemberRow};
-use sparrow_store::{Store, StoreError};
+use sparrow_store::{Log, StoreError};
 use tokio::time::Instant;
 
 /// Member rows that one worker keeps; beyond, lists that were not used lately are forgotten.
@@ -70,14 +70,14 @@ impl MemberList {
 
 /// The lists of one worker.
 pub(crate) struct MemberLists {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Log>,
     lists: HashMap<ConversationId, MemberList>,
     rows: usize,
 }
 
 impl MemberLists {
     /// No lists yet.
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Log>) -> Self {
         Self { store, lists: HashMap::new(), rows: 0 }
     }
 

@@ -24,10 +24,9 @@ pub(crate) mod wire;
 use std::sync::Arc;
 
 use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, UserId, raw, v1};
-use sparrow_store::Store;
-use sparrow_store::log::{Append, OwnState, Range, Stored};
+use sparrow_store::log::{Append, Range, Stored};
+use sparrow_store::{Log, Store};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +37,6 @@ use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 use fanout::FanoutSignals;
 use lane::{Job, Lane, Origin, ReadJob, ReadOrigin};
-use push::Shared;
 use sessions::Sessions;
 
 pub(crate) use outbound::{Bounds, Outgoing};
@@ -88,9 +86,10 @@ impl Messaging {
         stop: CancellationToken,
     ) -> Self {
         let sessions = Arc::new(Sessions::default());
-        let (entries, signals) = fanout::start(&store, &sessions, &metrics, tasks);
+        let log: Arc<dyn Log> = store.clone();
+        let (entries, signals) = fanout::start(&log, &sessions, &metrics, tasks);
         let (lane, queue) = Lane::new(limits.lane_queue, rates.clone(), metrics.clone());
-        let worker = lane::Worker::new(&lane, queue, store.clone(), entries, clock, limits.clone());
+        let worker = lane::Worker::new(&lane, queue, log, entries, clock, limits.clone());
         tasks.spawn(worker.run(stop));
         Self { store, sessions, lane, signals, rates, metrics }
     }
@@ -172,15 +171,6 @@ impl Messaging {
     /// The answer to a session's `Sync`.
     pub(crate) async fn sync(&self, user: UserId, sync: v1::Sync) -> Result<v1::SyncPage, Failure> {
         sync::page(&*self.store, user, sync).await
-    }
-
-    /// Tells a user's sessions on this node about changed own state.
-    pub(crate) fn state_changed(&self, user: UserId, states: Vec<OwnState>) {
-        let states = states.into_iter().map(sync::own_state).collect();
-        if let Some(mut shared) = Shared::new(&v1::StateChanged { states }) {
-            let now = Instant::now();
-            self.sessions.each_of(user, |session| session.push(&mut shared, now, &self.metrics));
-        }
     }
 
     /// Makes a session findable; pushes flow from then on.

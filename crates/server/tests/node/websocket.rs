@@ -167,7 +167,7 @@ async fn what_breaks_rfc_6455_is_closed_with_its_code() {
     let text = |payload: &[u8]| [masked(0x81, u8::try_from(payload.len()).unwrap()), payload.to_vec()].concat();
     let huge = [vec![0x82, 0xff], (i64::MAX as u64).to_be_bytes().to_vec(), vec![0; 4]].concat();
     let cases: [(&str, Vec<u8>, u16); 6] = [
-        ("a length of 2^63-1", huge, CloseCode::TooLarge.number()),
+        ("a length of 2^63-1", huge, 1009),
         ("unmasked", vec![0x81, 1, b'x'], 1002),
         ("a reserved bit", masked(0xc1, 0), 1002),
         ("a reserved opcode", masked(0x83, 0), 1002),
@@ -191,7 +191,12 @@ async fn a_frame_beyond_the_limit_is_told_and_ends_the_connection() {
     let mut web = Web::hello(&server, &ann, Codec::Protobuf).await;
     web.socket.send(Message::binary(vec![0; 513 * 1024])).await.unwrap();
     assert_eq!(web.next::<v1::Error>().await.code, "too_large");
-    assert_eq!(web.closed().await, CloseCode::TooLarge.number());
+    assert_eq!(web.closed().await, 1009);
+
+    let mut unknown = Web::connect(&server, Codec::Protobuf).await;
+    unknown.socket.send(Message::binary(vec![0; 5 * 1024])).await.unwrap();
+    assert_eq!(unknown.next::<v1::Error>().await.code, "too_large");
+    assert_eq!(unknown.closed().await, CloseCode::TooLarge.number(), "4 KiB is this protocol's limit, before Hello");
     server.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sparrow_protocol::{ConversationId, v1};
 use sparrow_store::log::Stored;
-use sparrow_store::{Store, StoreError};
+use sparrow_store::{Log, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the conversations that hash to it.
 pub(super) struct Worker {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Log>,
     sessions: Arc<Sessions>,
     metrics: Arc<Metrics>,
     lists: MemberLists,
@@ -43,7 +43,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(store: Arc<dyn Store>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(store: Arc<dyn Log>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) -> Self {
         let lists = MemberLists::new(store.clone());
         Self { store, sessions, metrics, lists, stages: HashMap::new(), holes: HashMap::new() }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sparrow_store::log::{Appended, Batch, CursorAdvance, CursorOutcome, Outcome};
-use sparrow_store::{Store, StoreError};
+use sparrow_store::{Log, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub(crate) struct Worker {
     queue: mpsc::Receiver<Work>,
     queued_bytes: Arc<AtomicUsize>,
     cursors: Arc<WaitingCursors>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Log>,
     fanout: FanoutEntries,
     clock: Clock,
     limits: Limits,
@@ -53,7 +53,7 @@ impl Worker {
     pub(crate) fn new(
         lane: &Lane,
         queue: mpsc::Receiver<Work>,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Log>,
         fanout: FanoutEntries,
         clock: Clock,
         limits: Limits,

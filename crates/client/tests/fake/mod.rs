@@ -1,0 +1,255 @@
+//! A server that does what a test tells it, in any format. It pins what the SDK says on the wire.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use sparrow_client::{
+    Carrier, Client, ConversationState, Entry, Event, Events, Interval, Options, Store, StoredSession,
+};
+use sparrow_client::{Content, Timings};
+use sparrow_protocol::{Body, Carrier as Carried, Command, Format, Frame, preface, v1};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+pub(crate) const ME: i64 = 7;
+pub(crate) const OTHER: i64 = 8;
+pub(crate) const GROUP: i64 = 100;
+const FOREVER: i64 = i64::MAX;
+
+pub(crate) struct Fake {
+    listener: TcpListener,
+    format: Format,
+}
+
+enum Wire {
+    Tcp(TcpStream),
+    WebSocket(Box<WebSocketStream<TcpStream>>),
+}
+
+/// One connection of the client.
+pub(crate) struct Peer {
+    wire: Wire,
+    format: Format,
+}
+
+impl Fake {
+    pub(crate) async fn start(format: Format) -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), format }
+    }
+
+    fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    pub(crate) fn session(&self) -> StoredSession {
+        StoredSession {
+            server_url: format!("http://{}", self.address()),
+            user_id: ME,
+            user_name: "me".to_owned(),
+            device_id: 1,
+            access_token: "access".to_owned(),
+            access_expires: FOREVER,
+            refresh_token: "refresh".to_owned(),
+            refresh_expires: FOREVER,
+        }
+    }
+
+    /// A client whose connection this server will be asked for.
+    pub(crate) async fn client(&self, directory: Option<&Path>) -> Client {
+        let carrier = match self.format.carrier {
+            Carried::WebSocket => Carrier::WebSocket,
+            Carried::Tcp => Carrier::Tcp(self.address()),
+        };
+        let store = directory.map_or(Store::Memory, |directory| Store::Directory(directory.to_owned()));
+        let millisecond = Duration::from_millis(1);
+        let timings = Timings {
+            back_off_base: millisecond,
+            back_off_max: millisecond,
+            ack_every: millisecond,
+            ..Timings::default()
+        };
+        let options = Options { carrier, codec: self.format.codec, store, timings, ..Options::default() };
+        Client::resume(self.session(), options).await.unwrap()
+    }
+
+    /// Takes the next connection up to the welcome.
+    pub(crate) async fn accept(&self, epoch: &str) -> Peer {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let mut peer = Peer { wire: Wire::open(stream, self.format).await, format: self.format };
+        let (id, hello) = peer.expect::<v1::Hello>().await;
+        assert_eq!(hello.token, "access");
+        peer.say(id, &v1::Welcome { epoch: epoch.to_owned(), ..v1::Welcome::default() }).await;
+        peer
+    }
+
+    /// [`Fake::accept`], and answers the first `Sync` with a group of this length.
+    pub(crate) async fn accept_synced(&self, epoch: &str, head: i64) -> Peer {
+        let mut peer = self.accept(epoch).await;
+        peer.sync(epoch, head).await;
+        peer
+    }
+}
+
+impl Wire {
+    async fn open(mut stream: TcpStream, format: Format) -> Self {
+        match format.carrier {
+            Carried::Tcp => {
+                let mut theirs = [0; preface::PREFACE_BYTES];
+                stream.read_exact(&mut theirs).await.unwrap();
+                assert_eq!(preface::parse(theirs), Ok(format.codec));
+                stream.write_all(&preface::encode(format.codec)).await.unwrap();
+                Self::Tcp(stream)
+            }
+            Carried::WebSocket => {
+                let choose = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+                    let offered = request.headers()["sec-websocket-protocol"].clone();
+                    assert_eq!(offered, format.codec.sub_protocol());
+                    response.headers_mut().insert("sec-websocket-protocol", offered);
+                    Ok(response)
+                };
+                Self::WebSocket(Box::new(tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap()))
+            }
+        }
+    }
+}
+
+impl Peer {
+    async fn receive(&mut self) -> Frame {
+        let message: Bytes = match &mut self.wire {
+            Wire::Tcp(stream) => {
+                let length = stream.read_u32().await.unwrap();
+                let mut message = BytesMut::zeroed(usize::try_from(length).unwrap());
+                stream.read_exact(&mut message).await.unwrap();
+                message.freeze()
+            }
+            Wire::WebSocket(socket) => match socket.next().await.unwrap().unwrap() {
+                Message::Binary(bytes) => bytes,
+                Message::Text(text) => text.into(),
+                other => panic!("not a frame: {other:?}"),
+            },
+        };
+        self.format.decode(message).unwrap()
+    }
+
+    /// The next frame of the client, which must be this request. `Ack`s, whose moment is not fixed, are passed over.
+    pub(crate) async fn expect<M: Body>(&mut self) -> (u32, M) {
+        loop {
+            let frame = self.receive().await;
+            if frame.command == Some(Command::Ack) && M::COMMAND != Command::Ack {
+                continue;
+            }
+            assert_eq!(frame.command, Some(M::COMMAND));
+            return (frame.id, frame.parse().unwrap());
+        }
+    }
+
+    /// The next `Send`, whatever is asked for before it.
+    pub(crate) async fn expect_send(&mut self) -> (u32, v1::Send) {
+        loop {
+            let frame = self.receive().await;
+            if frame.command == Some(Command::Send) {
+                return (frame.id, frame.parse().unwrap());
+            }
+        }
+    }
+
+    pub(crate) async fn say<M: Body>(&mut self, id: u32, message: &M) {
+        let frame = self.format.encode_message(id, message).unwrap();
+        match &mut self.wire {
+            Wire::Tcp(stream) => stream.write_all(&frame).await.unwrap(),
+            Wire::WebSocket(socket) => {
+                let message = match self.format.codec {
+                    sparrow_protocol::Codec::Protobuf => Message::Binary(frame),
+                    sparrow_protocol::Codec::Json => Message::Text(Utf8Bytes::try_from(frame).unwrap()),
+                };
+                socket.send(message).await.unwrap();
+            }
+        }
+    }
+
+    /// Answers a `Sync` with one group that has `head` entries.
+    pub(crate) async fn sync(&mut self, epoch: &str, head: i64) {
+        let (id, _) = self.expect::<v1::Sync>().await;
+        let group = ConversationState {
+            conversation_id: GROUP,
+            kind: "group".to_owned(),
+            head,
+            floor: 1,
+            intervals: vec![Interval { join_seq: 1, leave_seq: 0 }],
+            role: "member".to_owned(),
+            ..ConversationState::default()
+        };
+        let cursor = format!("{epoch}-{head}");
+        let page =
+            v1::SyncPage { conversations: vec![group], cursor, epoch: epoch.to_owned(), ..v1::SyncPage::default() };
+        self.say(id, &page).await;
+    }
+
+    /// Answers a `Pull` from this log.
+    pub(crate) async fn serve_pull(&mut self, log: &[Entry]) -> (i64, i64) {
+        let (id, pull) = self.expect::<v1::Pull>().await;
+        let inside = |entry: &&Entry| (pull.from_seq..=pull.to_seq).contains(&entry.seq);
+        let page = v1::PullPage {
+            conversation_id: GROUP,
+            entries: log.iter().filter(inside).cloned().collect(),
+            covered_from: pull.from_seq,
+            covered_to: pull.to_seq,
+            floor: 1,
+            head: log.last().map_or(0, |entry| entry.seq),
+            ..v1::PullPage::default()
+        };
+        self.say(id, &page).await;
+        (pull.from_seq, pull.to_seq)
+    }
+
+    pub(crate) async fn push(&mut self, entries: Vec<Entry>) {
+        self.say(0, &v1::Push { conversation_id: GROUP, entries }).await;
+    }
+
+    pub(crate) async fn acknowledge(&mut self, id: u32, send: &v1::Send, seq: i64) {
+        let ack = v1::SendAck {
+            conversation_id: send.conversation_id,
+            client_msg_id: send.client_msg_id.clone(),
+            seq,
+            time: 1,
+            duplicate: false,
+        };
+        self.say(id, &ack).await;
+    }
+
+    pub(crate) async fn refuse(&mut self, id: u32, code: &str, retryable: bool) {
+        let error = v1::Error { code: code.to_owned(), retryable, retry_after_ms: 1, ..v1::Error::default() };
+        self.say(id, &error).await;
+    }
+}
+
+/// An entry of somebody's in the group.
+pub(crate) fn entry(seq: i64, sender: i64) -> Entry {
+    Entry {
+        conversation_id: GROUP,
+        seq,
+        kind: "message".to_owned(),
+        sender_id: sender,
+        client_msg_id: format!("00000000-0000-0000-0000-{seq:012}"),
+        content: Some(Content { text: format!("text {seq}"), ..Content::default() }),
+        ..Entry::default()
+    }
+}
+
+/// The text of a send.
+pub(crate) fn text(send: &v1::Send) -> &str {
+    send.content.as_ref().map_or("", |content| &content.text)
+}
+
+/// The seq of the next entry.
+pub(crate) async fn next_seq(events: &mut Events) -> i64 {
+    loop {
+        if let Event::Entry(entry) = events.next().await.unwrap() {
+            return entry.seq;
+        }
+    }
+}
