@@ -32,13 +32,14 @@ async fn eight_clients_in_four_groups_with_cuts_and_kills_lose_double_and_reorde
 
     let (progress, acked) = watch::channel(0);
     let progress = Arc::new(progress);
+    let (up, is_up) = watch::channel(true);
     let mut writing = JoinSet::new();
     for (number, user) in users.iter().enumerate() {
         let writer = Writer::new(user.clone(), number, &groups, Arc::clone(&progress));
         let address = proxies.address(writer.format);
-        writing.spawn(writer.run(address));
+        writing.spawn(writer.run(address, is_up.clone()));
     }
-    kill_again_and_again(&mut node, acked).await;
+    kill_again_and_again(&mut node, acked, &up).await;
     let writers = writing.join_all().await;
     assert!(writers.iter().map(|writer| writer.lives).sum::<usize>() > CLIENTS * (KILLS + 1), "no cut came through");
 
@@ -88,12 +89,14 @@ impl Proxies {
 }
 
 /// Kills the node each time another sixth of all messages is acked.
-async fn kill_again_and_again(node: &mut TestNode, mut acked: watch::Receiver<usize>) {
+async fn kill_again_and_again(node: &mut TestNode, mut acked: watch::Receiver<usize>, up: &watch::Sender<bool>) {
     for kill in 1..=KILLS {
         let enough = kill * MESSAGES / (KILLS + 1);
         acked.wait_for(|acked| *acked >= enough).await.unwrap();
+        up.send_replace(false);
         node.kill();
         node.restart().await;
+        up.send_replace(true);
     }
 }
 
@@ -117,14 +120,14 @@ impl Writer {
     }
 
     /// Connects and sends what is not acked, in order, until all is.
-    async fn run(mut self, address: SocketAddr) -> Self {
+    async fn run(mut self, address: SocketAddr, mut is_up: watch::Receiver<bool>) -> Self {
         while self.acks.len() < self.sends.len() {
             self.lives += 1;
             match self.live(address).await {
                 Ok(()) => {}
                 Err(ConnectionError::Refused(error)) => assert!(error.retryable, "refused for good: {error:?}"),
-                // A cut connection, or a node that is away: a moment later there may be one.
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                // A cut connection, or a node that is away.
+                Err(_) => drop(is_up.wait_for(|up| *up).await.unwrap()),
             }
         }
         self
