@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, Rates};
+use crate::limits::RateLimits;
 use crate::messaging::outbound::Outgoing;
 use crate::messaging::sessions::{Session, Sessions};
 use crate::messaging::testing::{conversation, new_session, seq, user};
@@ -101,6 +102,7 @@ impl Log for ScriptedLog {
 struct Bench {
     log: Arc<ScriptedLog>,
     lane: Lane,
+    rates: Arc<RateLimits>,
     session: Arc<Session>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -112,10 +114,11 @@ impl Bench {
         let (metrics, tasks, stop) = (Arc::new(Metrics::new()), TaskTracker::new(), CancellationToken::new());
         let as_log: Arc<dyn Log> = log.clone();
         let (entries, _signals) = fanout::start(&as_log, &Arc::new(Sessions::default()), &metrics, &tasks);
-        let (lane, queue) = Lane::new(100, metrics);
+        let rates = Arc::new(RateLimits::new(&Rates::default(), metrics.clone()));
+        let (lane, queue) = Lane::new(100, rates.clone(), metrics);
         let worker = Worker::new(&lane, queue, as_log, entries, Clock::system(), Limits::default());
         tasks.spawn(worker.run(stop.clone()));
-        Self { log, lane, session: Arc::new(Session::new(new_session(1, 1))), stop, tasks }
+        Self { log, lane, rates, session: Arc::new(Session::new(new_session(1, 1))), stop, tasks }
     }
 
     /// Sends the message with this number, under the request of the same number.
@@ -128,7 +131,7 @@ impl Bench {
             request_hash: request_hash(EntryKind::Message, None, &body),
             action: Action::Message { body, mentions: Mentions::default() },
         };
-        send::enqueue(&self.lane, &self.session, u32::from(number), append);
+        send::enqueue(&self.lane, &self.rates, &self.session, u32::from(number), append);
     }
 
     /// The next answer: its request, and the code if it was refused.
