@@ -114,7 +114,7 @@ impl Bench {
         let (metrics, tasks, stop) = (Arc::new(Metrics::new()), TaskTracker::new(), CancellationToken::new());
         let as_log: Arc<dyn Log> = log.clone();
         let (entries, _signals) = fanout::start(&as_log, &Arc::new(Sessions::default()), &metrics, &tasks);
-        let rates = Arc::new(RateLimits::new(&Rates::default(), metrics.clone()));
+        let rates = Arc::new(RateLimits::new(&Rates::all(100_000), metrics.clone()));
         let (lane, queue) = Lane::new(100, rates.clone(), metrics);
         let worker = Worker::new(&lane, queue, as_log, entries, Clock::system(), Limits::default());
         tasks.spawn(worker.run(stop.clone()));
