@@ -290,6 +290,14 @@ mod tests {
     }
 
     #[test]
+    fn every_command_is_documented() {
+        let page = include_str!("../../../docs/terminal.md");
+        for verb in Verb::ALL {
+            assert!(page.contains(&format!("`{}`", verb.usage())), "{}", verb.usage());
+        }
+    }
+
+    #[test]
     fn several_lines_are_text() {
         assert_eq!(parse(":q\nx"), say(":q\nx"));
         assert_eq!(parse(":q\n"), Ok(Command::Quit));

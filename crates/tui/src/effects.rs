@@ -46,7 +46,7 @@ pub(crate) async fn perform(client: &Client, effect: Effect) -> Option<Answer> {
             Answer::Kicked { result: kick(client, conversation, &users).await, users }
         }
         Effect::Leave { conversation } => Answer::Left { conversation, result: client.leave(conversation).await },
-        Effect::Online => Answer::Online(online(client).await),
+        Effect::Online { pages } => Answer::Online(online(client, pages).await),
         Effect::Users { prefix } => {
             let result = client.users_by_prefix(&prefix, "").await.map(|page| page.items);
             Answer::Users { prefix, result }
@@ -93,18 +93,18 @@ async fn conversations(client: &Client) -> Result<Vec<Conversation>, Error> {
     Ok(items)
 }
 
-async fn online(client: &Client) -> Result<Vec<User>, Error> {
+async fn online(client: &Client, pages: usize) -> Result<(Vec<User>, bool), Error> {
     let mut items = Vec::new();
     let mut cursor = String::new();
-    for _ in 0..MOST_PAGES {
+    for _ in 0..pages {
         let page = client.users_online(&cursor).await?;
         items.extend(page.items);
         cursor = page.next;
         if cursor.is_empty() {
-            break;
+            return Ok((items, true));
         }
     }
-    Ok(items)
+    Ok((items, false))
 }
 
 async fn members(client: &Client, conversation: i64) -> Result<Vec<Member>, Error> {

@@ -61,6 +61,7 @@ texts! {
     notes: "Notes to myself", "我的笔记";
     unnamed: "(unnamed)", "（未命名）";
     members: "{0} members, {1} online", "{0} 人，{1} 人在线";
+    former_member: "no longer a member", "已不在群中";
     online: "online", "在线";
     offline: "offline", "离线";
     user: "user {0}", "用户 {0}";

@@ -113,7 +113,7 @@ impl Desk {
         let member = |id| Member { user: Some(user(id)), role: "member".into() };
         let members = NAMES.iter().map(|(id, _)| member(*id)).collect();
         desk.answer(Answer::Members { conversation: LOBBY, result: Ok(members) });
-        desk.answer(Answer::Online(Ok(vec![user(ANN), user(BOB)])));
+        desk.answer(Answer::Online(Ok((vec![user(ANN), user(BOB)], true))));
         desk
     }
 

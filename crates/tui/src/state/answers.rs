@@ -29,6 +29,7 @@ impl State {
             Answer::User { id, result } => self.heard_user(id, result),
             Answer::Members { conversation, result } => {
                 let Ok(members) = result else { return Vec::new() };
+                self.names_due = true;
                 let users = members.iter().filter_map(|member| member.user.as_ref());
                 if self.open == Some(conversation) {
                     self.members = users.clone().map(|user| user.user_id).collect();
@@ -107,6 +108,7 @@ impl State {
             return Vec::new();
         }
         self.log.loading = None;
+        self.names_due = true;
         let entries = match result {
             Ok(entries) => entries,
             Err(error) => return self.trouble(&error),
@@ -208,11 +210,14 @@ impl State {
         next.map(|id| self.open(id)).unwrap_or_default()
     }
 
-    fn heard_online(&mut self, result: Result<Vec<User>, Error>) -> Vec<Effect> {
+    fn heard_online(&mut self, result: Result<(Vec<User>, bool), Error>) -> Vec<Effect> {
         let asked = self.panel.as_ref().is_some_and(|panel| panel.kind == Kind::Online);
         match result {
-            Ok(users) => {
-                self.people.only_online(&users);
+            Ok((users, all)) => {
+                self.people.are_online(&users, all);
+                if !asked {
+                    return Vec::new();
+                }
                 let rows = self.user_rows(&users);
                 self.fill_panel(&Kind::Online, fill(self.texts.who_is_online, &[&rows.len().to_string()]), rows);
                 Vec::new()

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use sparrow_client::{Conversation, ConversationState, Entry, Receipt, ReceiptState};
-use sparrow_protocol::{ConversationKind, Username};
+use sparrow_protocol::ConversationKind;
 
-use super::people::{People, same_name};
+use super::people::{People, key};
 use crate::text::clean_line;
 
 /// Beyond, "999+" is shown.
@@ -45,6 +45,8 @@ pub(crate) struct Chat {
     pub(crate) mentions: u32,
     /// The unread counts include everything up to here.
     counted: i64,
+    /// The cursor from which the unread counts were made.
+    pub(crate) read_counted: i64,
     /// When it was last active, milliseconds since 1970 UTC.
     pub(crate) active: i64,
     /// What was typed and not sent when another conversation was opened.
@@ -200,6 +202,7 @@ impl Chats {
             (chat.unread, chat.mentions) = (item.unread, item.mentions);
             chat.counted = state.head;
         }
+        chat.read_counted = chat.read;
     }
 
     pub(crate) fn remove(&mut self, id: i64) {
@@ -219,8 +222,9 @@ impl Chats {
 
     /// The direct with a user of this name.
     pub(crate) fn direct(&self, name: &str, people: &People) -> Option<&Chat> {
-        let key = Username::parse(name).ok()?;
-        let is = |chat: &&Chat| same_name(people.name(chat.peer).unwrap_or(&chat.name), &key);
+        let wanted = key(name);
+        let is =
+            |chat: &&Chat| chat.peer.to_string() == name || key(people.name(chat.peer).unwrap_or(&chat.name)) == wanted;
         self.all.values().filter(|chat| chat.is_direct()).find(is)
     }
 

@@ -11,6 +11,9 @@ use crate::emoji;
 use crate::input;
 use crate::locale::fill;
 
+/// Pages of `:olu`; a page has up to 200 users.
+const ONLINE_PAGES: usize = 5;
+
 impl State {
     pub(super) fn run(&mut self, command: Command) -> Vec<Effect> {
         match command {
@@ -24,7 +27,7 @@ impl State {
             Command::Leave => self.in_group(|conversation| Effect::Leave { conversation }),
             Command::Online => {
                 self.panel = Some(Panel::new(Kind::Online, self.texts.loading.to_owned(), Vec::new()));
-                vec![Effect::Online]
+                vec![Effect::Online { pages: ONLINE_PAGES }]
             }
             Command::Users(prefix) => {
                 self.panel = Some(Panel::new(Kind::Users(prefix.clone()), self.texts.loading.to_owned(), Vec::new()));

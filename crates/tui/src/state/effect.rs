@@ -35,8 +35,8 @@ pub(crate) enum Effect {
     Kick { conversation: i64, users: Vec<UserRef> },
     /// Leave a group.
     Leave { conversation: i64 },
-    /// Who is online.
-    Online,
+    /// Who is online, as far as so many pages tell.
+    Online { pages: usize },
     /// Users by prefix, for the list.
     Users { prefix: String },
     /// Users by prefix, for completion.
@@ -92,7 +92,8 @@ pub(crate) enum Answer {
         conversation: i64,
         result: Result<(), Error>,
     },
-    Online(Result<Vec<User>, Error>),
+    /// Users online, and whether these are all.
+    Online(Result<(Vec<User>, bool), Error>),
     Users {
         prefix: String,
         result: Result<Vec<User>, Error>,

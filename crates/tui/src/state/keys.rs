@@ -19,6 +19,10 @@ impl State {
                 return Vec::new();
             }
         }
+        // What was only to be known has been seen by whoever goes on; Ctrl-C twice needs the notice of the first.
+        if action != Action::Interrupt && self.notice.as_ref().is_some_and(|notice| !notice.bad) {
+            self.notice = None;
+        }
         if let Some(effects) = self.act_on_panel(action) {
             return effects;
         }

@@ -157,6 +157,8 @@ pub(crate) struct State {
     searches: u64,
     pub(crate) notice: Option<Notice>,
     listing: bool,
+    /// The log has changed since its authors' names were looked for.
+    names_due: bool,
     presence_due: i64,
     typing_told: i64,
 }
@@ -190,6 +192,7 @@ impl State {
             searches: 0,
             notice: None,
             listing: false,
+            names_due: false,
             presence_due: 0,
             typing_told: 0,
         }
@@ -324,11 +327,10 @@ impl State {
     /// Everybody who is named as `@name` in a text.
     fn mentions(&self, text: &str) -> Vec<Mention> {
         let mut mentions = Vec::new();
-        for (at, _) in text.match_indices('@') {
+        for (at, _) in text.match_indices('@').take(limits::MENTIONS) {
             let word = text[at + 1..].split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))).next();
             let name = word.unwrap_or_default().trim_end_matches(['_', '.', '-']);
-            let named = self.people.by_name(name).filter(|user| *user != self.me.id);
-            if let Some(user_id) = named.filter(|_| mentions.len() < limits::MENTIONS) {
+            if let Some(user_id) = self.people.by_name(name).filter(|user| *user != self.me.id) {
                 let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
                 mentions.push(Mention { user_id, all: false, offset: count(&text[..at]), length: count(name) + 1 });
             }
@@ -358,11 +360,13 @@ impl State {
         Some(Effect::Read { conversation, seq: last })
     }
 
-    /// Asks for the names that the loaded log needs.
+    /// Asks for the names that the loaded log needs and that the list of members has not told.
     fn ask_names(&mut self) -> Vec<Effect> {
-        if self.link != Link::Up {
+        let waits_for_members = self.members.is_empty() && self.chat().is_some_and(Chat::is_group);
+        if !self.names_due || waits_for_members || self.link != Link::Up {
             return Vec::new();
         }
+        self.names_due = false;
         let needed: BTreeSet<i64> = self.log.items().flat_map(Item::people).collect();
         let asked = needed.into_iter().filter(|user| self.people.must_ask(*user));
         asked.map(|id| Effect::User { id }).collect()
@@ -371,7 +375,10 @@ impl State {
     fn tick(&mut self) -> Vec<Effect> {
         if self.link == Link::Up && self.now >= self.presence_due {
             self.presence_due = self.now.saturating_add(PRESENCE_MS);
-            return vec![Effect::Online];
+            // On a large server one page tells little; then at least the one who is written to is asked about.
+            let peer = self.chat().map(|chat| chat.peer).filter(|peer| *peer > 0);
+            let asked = peer.map(|id| Effect::User { id });
+            return std::iter::once(Effect::Online { pages: 1 }).chain(asked).collect();
         }
         Vec::new()
     }

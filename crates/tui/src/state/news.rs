@@ -45,8 +45,10 @@ impl State {
             }
             Event::ConversationChanged(state) => {
                 self.people.learn_name(state.peer_id, &state.peer_name);
-                self.chats.update(&state);
-                Vec::new()
+                let chat = self.chats.update(&state);
+                // Read in part on another device: how much is left, the server counts.
+                let recount = chat.unread > 0 && chat.read > chat.read_counted;
+                if recount { self.list_conversations() } else { Vec::new() }
             }
             Event::EpochChanged { lost } => {
                 if !lost.is_empty() {
@@ -68,6 +70,7 @@ impl State {
 
     fn caught_up(&mut self) -> Vec<Effect> {
         self.link = Link::Up;
+        self.names_due = true;
         self.presence_due = self.now;
         for chat in self.chats.iter_mut() {
             chat.read_asked = chat.read;
@@ -119,6 +122,7 @@ impl State {
                 self.log.new_from = Some(entry.seq);
             }
             self.log.append(item);
+            self.names_due = true;
         }
         match entry.kind.as_str() {
             "membership" => vec![Effect::Members { conversation: entry.conversation_id }],

@@ -12,9 +12,17 @@ const MOST: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Person {
-    /// The name one addresses; empty if only the shown one is known.
+    /// The name one addresses.
     name: String,
+    /// The form under which it is unique; empty if it is no name by today's rules.
+    key: String,
     shown: String,
+}
+
+impl Person {
+    fn new(name: String, shown: String) -> Self {
+        Self { key: key(&name), name, shown }
+    }
 }
 
 /// Everybody heard of.
@@ -32,7 +40,7 @@ impl People {
         let name = clean_line(&user.name);
         let shown = clean_line(&user.display_name);
         let shown = if shown.is_empty() { name.clone() } else { shown };
-        self.insert(user.user_id, Person { name, shown });
+        self.insert(user.user_id, Person::new(name, shown));
         self.set_online(user.user_id, user.online);
     }
 
@@ -40,7 +48,7 @@ impl People {
     pub(crate) fn learn_name(&mut self, id: i64, name: &str) {
         let name = clean_line(name);
         if id > 0 && !name.is_empty() && !self.known.contains_key(&id) {
-            self.insert(id, Person { shown: name.clone(), name });
+            self.insert(id, Person::new(name.clone(), name));
         }
     }
 
@@ -61,9 +69,11 @@ impl People {
         }
     }
 
-    /// These, and nobody else, are online.
-    pub(crate) fn only_online(&mut self, users: &[User]) {
-        self.online.clear();
+    /// These are online; nobody else, if these are all.
+    pub(crate) fn are_online(&mut self, users: &[User], all: bool) {
+        if all {
+            self.online.clear();
+        }
         for user in users {
             self.learn(user);
         }
@@ -85,8 +95,9 @@ impl People {
 
     /// The user of this name, whatever its upper and lower case.
     pub(crate) fn by_name(&self, name: &str) -> Option<i64> {
-        let key = Username::parse(name).ok()?;
-        self.known.iter().find(|(_, person)| same_name(&person.name, &key)).map(|(id, _)| *id)
+        let wanted = key(name);
+        let named = self.known.iter().find(|(_, person)| !wanted.is_empty() && person.key == wanted);
+        named.map(|(id, _)| *id)
     }
 
     /// Addressable names that begin so, in order.
@@ -111,7 +122,7 @@ impl People {
     }
 }
 
-/// True if a name is the one that `key` stands for.
-pub(crate) fn same_name(name: &str, key: &Username) -> bool {
-    Username::parse(name).is_ok_and(|parsed| parsed.key() == key.key())
+/// The form under which a name is unique; empty if nobody can have it.
+pub(crate) fn key(name: &str) -> String {
+    Username::parse(name).map(|name| name.key().to_owned()).unwrap_or_default()
 }

@@ -402,8 +402,40 @@ fn a_late_answer_does_not_open_a_closed_list() {
     desk.enter(":olu");
     assert_eq!(desk.state.panel.as_ref().map(|panel| &panel.kind), Some(&Kind::Online));
     desk.press(Action::Cancel);
-    desk.answer(Answer::Online(Ok(vec![user(BOB)])));
+    desk.answer(Answer::Online(Ok((vec![user(BOB)], true))));
     assert!(desk.state.panel.is_none());
+}
+
+#[test]
+fn what_another_device_read_is_counted_anew() {
+    let mut desk = Desk::with_lobby(lines(1..=2));
+    desk.answer(Answer::Conversations(Ok(vec![conversation(TEAM, "the team", 9, 0)])));
+    let read = |seq| News::ConversationChanged(conversation(TEAM, "the team", 9, seq).state.unwrap());
+    assert_eq!(desk.hear(read(0)), []);
+    assert_eq!(desk.hear(read(4)), [Effect::ListConversations]);
+    desk.hear(read(9));
+    assert_eq!(desk.state.chats.get(TEAM).unwrap().unread, 0);
+}
+
+#[test]
+fn a_part_of_the_users_online_says_nothing_of_the_others() {
+    let mut desk = Desk::with_lobby(lines(1..=2));
+    desk.answer(Answer::Online(Ok((vec![user(ANN)], false))));
+    assert!(desk.state.people.is_online(BOB));
+    desk.answer(Answer::Online(Ok((vec![user(ANN)], true))));
+    assert!(!desk.state.people.is_online(BOB));
+}
+
+#[test]
+fn the_mouse_opens_the_conversation_it_points_at() {
+    let mut desk = Desk::with_lobby(lines(1..=2));
+    desk.resize(80, 12);
+    let second = desk.state.chats.in_order()[1].id;
+    desk.event(Event::Click { column: 3, row: 2 });
+    assert_eq!(desk.state.open, Some(second));
+    desk.event(Event::Click { column: 40, row: 1 });
+    desk.event(Event::Click { column: 3, row: 11 });
+    assert_eq!(desk.state.open, Some(second));
 }
 
 #[test]

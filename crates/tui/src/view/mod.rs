@@ -120,6 +120,7 @@ fn header(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
         return;
     };
     let detail = match () {
+        () if !chat.is_member() => texts.former_member.to_owned(),
         // Who is online, nobody can know without a connection.
         () if state.link != Link::Up => String::new(),
         () if chat.is_direct() && state.people.is_online(chat.peer) => format!("● {}", texts.online),

@@ -162,7 +162,7 @@ fn help() {
 fn online_users() {
     let mut desk = Desk::with_lobby(talk());
     desk.enter(":olu");
-    desk.answer(Answer::Online(Ok(vec![user(ANN), user(BOB)])));
+    desk.answer(Answer::Online(Ok((vec![user(ANN), user(BOB)], true))));
     insta::assert_snapshot!(screen(&mut desk, 80, 10));
 }
 
