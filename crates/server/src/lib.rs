@@ -8,6 +8,7 @@ mod api;
 mod clock;
 pub mod config;
 mod conversations;
+mod core_tasks;
 mod failure;
 mod gateway;
 mod limits;

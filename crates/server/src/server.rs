@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core_tasks::CoreTasks;
 use crate::gateway::{self, Gateway, listener};
 use crate::limits::RateLimits;
 use crate::messaging::Messaging;
@@ -34,8 +35,7 @@ pub struct Server {
     draining: CancellationToken,
     over: CancellationToken,
     /// The lane and the fan-out.
-    core: TaskTracker,
-    stop_core: CancellationToken,
+    core: CoreTasks,
     store: Sqlite,
 }
 
@@ -84,8 +84,8 @@ impl Server {
 
         let clock = Clock::system();
         let store = open_store(&config, &clock).await?;
-        let (core, stop_core) = (TaskTracker::new(), CancellationToken::new());
-        let node = build(config, clock, store.clone(), &core, stop_core.clone());
+        let core = CoreTasks::default();
+        let node = build(config, clock, store.clone(), &core);
         lobby::open(&node.messaging).await.map_err(|failure| StartError::Prepare(failure.message))?;
 
         let gateway = Gateway {
@@ -101,7 +101,6 @@ impl Server {
             draining: gateway.draining.clone(),
             over: gateway.over.clone(),
             core,
-            stop_core,
             store,
         };
         let websocket =
@@ -119,6 +118,12 @@ impl Server {
         self.addresses
     }
 
+    /// Waits until the node fails, because a task that it cannot do without panicked or ended; answers that task's name.
+    /// The log says so already. What to do then is to end the process: whatever was acknowledged is stored.
+    pub async fn failed(&self) -> &'static str {
+        self.core.failed().await
+    }
+
     /// Ends the node: stops accepting, answers what was accepted, says goodbye to every session with a moment to come
     /// back at, flushes, and closes the store. Whoever has not taken their answers by `shutdown_deadline` is cut off.
     pub async fn shutdown(self) {
@@ -132,9 +137,7 @@ impl Server {
             self.over.cancel();
             self.connections.wait().await;
         }
-        self.core.close();
-        self.stop_core.cancel();
-        if timeout_at(end, self.core.wait()).await.is_err() {
+        if timeout_at(end, self.core.stop()).await.is_err() {
             tracing::error!("the lane was not done in time; what it holds was not acknowledged");
         }
         if let Err(error) = self.store.close().await {
@@ -144,18 +147,11 @@ impl Server {
     }
 }
 
-fn build(config: Config, clock: Clock, store: Sqlite, core: &TaskTracker, stop_core: CancellationToken) -> Arc<Node> {
+fn build(config: Config, clock: Clock, store: Sqlite, core: &CoreTasks) -> Arc<Node> {
     let (config, store, metrics) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>, Arc::new(Metrics::new()));
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging = Messaging::start(
-        store.clone(),
-        &config.limits,
-        limits.clone(),
-        clock.clone(),
-        metrics.clone(),
-        core,
-        stop_core,
-    );
+    let messaging =
+        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), core);
     let accounts =
         Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
     Arc::new(Node { config, clock, metrics, limits, store, accounts, messaging })

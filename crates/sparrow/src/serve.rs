@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, ConfigArgs};
 
-/// Runs a node until it is told to end. A second signal ends the process where it stands.
+/// Runs a node until it is told to end, or fails. A second signal ends the process where it stands.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let settings = config::load(args)?.settings;
     crate::logging::start(&settings);
@@ -18,7 +18,10 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         let data = settings.node.data.clone();
         let server = Server::start(settings.node).await?;
         announce(&server, &data);
-        signals.next().await;
+        tokio::select! {
+            () = signals.next() => {}
+            task = server.failed() => anyhow::bail!("the node has failed ({task}); start it again, and report its log"),
+        }
         tracing::info!("shutting down; a second signal ends the process at once");
         tokio::select! {
             () = server.shutdown() => Ok(()),

@@ -4,6 +4,8 @@
 //! member list and its stage, so nothing is locked and the order of a conversation is the order of its worker's queue.
 
 mod group;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::Arc;
@@ -12,12 +14,12 @@ use sparrow_protocol::ConversationId;
 use sparrow_store::Log;
 use sparrow_store::log::Stored;
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
 use super::receipts::CursorMoved;
 use super::sessions::{SessionId, Sessions};
 use super::signals::SignalJob;
 use super::wire::Trust;
+use crate::core_tasks::CoreTasks;
 use crate::metrics::Metrics;
 use worker::Worker;
 
@@ -64,7 +66,7 @@ pub(crate) fn start(
     store: &Arc<dyn Log>,
     sessions: &Arc<Sessions>,
     metrics: &Arc<Metrics>,
-    tasks: &TaskTracker,
+    core: &CoreTasks,
 ) -> (FanoutEntries, FanoutSignals) {
     let mut entries = Vec::with_capacity(WORKERS);
     let mut asides = Vec::with_capacity(WORKERS);
@@ -73,7 +75,13 @@ pub(crate) fn start(
         let (aside_sender, aside_receiver) = mpsc::channel(ASIDES);
         entries.push(entry_sender);
         asides.push(aside_sender);
-        tasks.spawn(Worker::new(store.clone(), sessions.clone(), metrics.clone()).run(entry_receiver, aside_receiver));
+        let worker = Worker::new(store.clone(), sessions.clone(), metrics.clone());
+        let stopping = core.stopping().clone();
+        core.spawn("fan-out worker", async move {
+            worker.run(entry_receiver, aside_receiver).await;
+            // The lane is gone. If nobody told it to go, that is its failure, not this worker's.
+            stopping.cancelled().await;
+        });
     }
     let signals = FanoutSignals { asides: asides.into(), metrics: metrics.clone() };
     (FanoutEntries { entries, signals: signals.clone() }, signals)
@@ -84,7 +92,7 @@ impl FanoutEntries {
     pub(crate) async fn entries(&self, committed: impl Iterator<Item = Committed>) {
         for (worker, batch) in share(committed, |committed| committed.stored.entry.conversation) {
             if self.entries[worker].send(batch).await.is_err() {
-                tracing::error!("a fan-out worker is gone; its conversations are not pushed until a restart");
+                tracing::debug!(worker, "a fan-out worker is gone, and with it soon the node");
             }
         }
     }

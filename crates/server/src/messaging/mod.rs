@@ -27,11 +27,10 @@ use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, UserId, raw, 
 use sparrow_store::log::{Append, Range, Stored};
 use sparrow_store::{Log, Store};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::core_tasks::CoreTasks;
 use crate::failure::Failure;
 use crate::limits::RateLimits;
 use crate::metrics::Metrics;
@@ -75,22 +74,21 @@ pub(crate) enum EndReason {
 }
 
 impl Messaging {
-    /// Starts the lane and the fan-out. They end, after everything that was accepted is done, when `stop` is cancelled.
+    /// Starts the lane and the fan-out as tasks of `core`. When it stops, they do everything that was accepted and end.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         limits: &Limits,
         rates: Arc<RateLimits>,
         clock: Clock,
         metrics: Arc<Metrics>,
-        tasks: &TaskTracker,
-        stop: CancellationToken,
+        core: &CoreTasks,
     ) -> Self {
         let sessions = Arc::new(Sessions::default());
         let log: Arc<dyn Log> = store.clone();
-        let (entries, signals) = fanout::start(&log, &sessions, &metrics, tasks);
+        let (entries, signals) = fanout::start(&log, &sessions, &metrics, core);
         let (lane, queue) = Lane::new(limits.lane_queue, rates.clone(), metrics.clone());
         let worker = lane::Worker::new(&lane, queue, log, entries, clock, limits.clone());
-        tasks.spawn(worker.run(stop));
+        core.spawn("append lane", worker.run(core.stopping().clone()));
         Self { store, sessions, lane, signals, rates, metrics }
     }
 

@@ -24,12 +24,11 @@ use sparrow_store::{Sqlite, Store, sqlite};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordHashing, Rates};
+use crate::core_tasks::CoreTasks;
 use crate::limits::RateLimits;
 use crate::messaging::{Bounds, EndReason, Messaging, NewSession, Outgoing, Registered, Session};
 use crate::metrics::Metrics;
@@ -243,10 +242,10 @@ fn node(data: &TempDir, time: &Arc<AtomicI64>, configure: impl FnOnce(&mut Confi
     let metrics = Arc::new(Metrics::new());
     let now = Timestamp::from_millis(BEGIN_MS);
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(data.path(), &sqlite::Options::default(), now).unwrap());
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let core = CoreTasks::default();
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
     let messaging =
-        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), &tasks, stop);
+        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), &core);
     let accounts =
         Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
     Node { config, clock, metrics, limits, store, accounts, messaging }

@@ -15,12 +15,11 @@ use sparrow_store::log::{
 use sparrow_store::{Log, StoreError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Limits, Rates};
+use crate::core_tasks::CoreTasks;
 use crate::limits::RateLimits;
 use crate::messaging::outbound::Outgoing;
 use crate::messaging::sessions::{Session, Sessions};
@@ -32,6 +31,7 @@ enum Act {
     Away,
     Full,
     Hang(Arc<Notify>),
+    Panic,
 }
 
 /// Stores everything, but for what it is told to do first.
@@ -49,6 +49,7 @@ impl Log for ScriptedLog {
             Some(Act::Away) => return Err(StoreError::Unavailable("away".to_owned())),
             Some(Act::Full) => return Err(StoreError::StorageFull),
             Some(Act::Hang(until)) => until.notified().await,
+            Some(Act::Panic) => panic!("on purpose"),
             None => {}
         }
         self.batches.lock().unwrap().push((batch.commands.len(), batch.cursors.len()));
@@ -104,21 +105,20 @@ struct Bench {
     lane: Lane,
     rates: Arc<RateLimits>,
     session: Arc<Session>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    core: CoreTasks,
 }
 
 impl Bench {
     fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let log = Arc::new(ScriptedLog { acts: Mutex::new(acts.into_iter().collect()), ..Default::default() });
-        let (metrics, tasks, stop) = (Arc::new(Metrics::new()), TaskTracker::new(), CancellationToken::new());
+        let (metrics, core) = (Arc::new(Metrics::new()), CoreTasks::default());
         let as_log: Arc<dyn Log> = log.clone();
-        let (entries, _signals) = fanout::start(&as_log, &Arc::new(Sessions::default()), &metrics, &tasks);
+        let (entries, _signals) = fanout::start(&as_log, &Arc::new(Sessions::default()), &metrics, &core);
         let rates = Arc::new(RateLimits::new(&Rates::all(100_000), metrics.clone()));
         let (lane, queue) = Lane::new(100, rates.clone(), metrics);
         let worker = Worker::new(&lane, queue, as_log, entries, Clock::system(), Limits::default());
-        tasks.spawn(worker.run(stop.clone()));
-        Self { log, lane, rates, session: Arc::new(Session::new(new_session(1, 1))), stop, tasks }
+        core.spawn("append lane", worker.run(core.stopping().clone()));
+        Self { log, lane, rates, session: Arc::new(Session::new(new_session(1, 1))), core }
     }
 
     /// Sends the message with this number, under the request of the same number.
@@ -251,11 +251,19 @@ async fn stopping_answers_what_was_accepted_and_flushes_cursors() {
     let bench = Bench::start([]);
     bench.send(1);
     bench.lane.delivered(user(2), conversation(1), seq(1));
-    bench.stop.cancel();
-    bench.tasks.close();
-    bench.tasks.wait().await;
+    bench.core.stop().await;
     assert_eq!(bench.answer().await, stored(1));
     assert_eq!(bench.batches().iter().map(|(_, cursors)| cursors).sum::<usize>(), 1);
     bench.send(2);
     assert_eq!(bench.answer().await, refused(2, Code::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_panics_fails_the_node_and_acks_nothing() {
+    let bench = Bench::start([Act::Panic]);
+    bench.send(1);
+    assert_eq!(bench.core.failed().await, "append lane");
+    bench.send(2);
+    assert_eq!(bench.answer().await, refused(2, Code::Unavailable));
+    assert!(!bench.has_answer());
 }
