@@ -22,6 +22,7 @@ mod core;
 mod engine;
 mod error;
 mod events;
+mod history;
 mod http;
 mod listener;
 mod options;
