@@ -9,6 +9,7 @@ mod damaged_row;
 mod duplicate_send;
 mod durable_ack;
 mod first_landing;
+mod full_screen;
 mod hardening;
 mod isolated;
 mod monotone;
