@@ -88,6 +88,7 @@ impl Person {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a failed test shows what was to be seen")]
 impl Drop for Person {
     fn drop(&mut self) {
         // It may have ended by itself.

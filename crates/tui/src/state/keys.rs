@@ -27,7 +27,7 @@ impl State {
             return effects;
         }
         match action {
-            Action::Insert(typed) => self.typed(typed.encode_utf8(&mut [0; 4])),
+            Action::Insert(typed) => self.typed(&clean(typed.encode_utf8(&mut [0; 4]))),
             Action::Newline => self.typed("\n"),
             Action::Submit => self.submit(),
             Action::Complete => self.complete(true),

@@ -51,6 +51,18 @@ impl Row {
     }
 }
 
+/// Fewer columns have no room for labels and details side by side.
+const SIDE_BY_SIDE: usize = 50;
+
+/// A row as lines: the label, and under it, set in, the detail.
+fn stacked(row: &Row, columns: usize) -> Vec<Row> {
+    let heading = row.heading;
+    let labels = wrap(&row.label, columns.saturating_sub(1)).into_iter();
+    let labels = labels.map(|label| Row { label, heading, ..Row::default() });
+    let details = wrap(&row.detail, columns.saturating_sub(3)).into_iter().filter(|line| !line.is_empty());
+    labels.chain(details.map(|line| Row::pair(format!("  {line}"), ""))).collect()
+}
+
 /// The list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panel {
@@ -71,8 +83,16 @@ impl Panel {
         self.rows.iter().any(|row| row.choice.is_some())
     }
 
+    /// True if a row's label and detail stand under each other, for want of room.
+    fn stacks(&self, columns: usize) -> bool {
+        columns < SIDE_BY_SIDE && !self.offers()
+    }
+
     /// Columns of the labels, where so many are for a row.
     pub(crate) fn label_columns(&self, columns: usize) -> usize {
+        if self.stacks(columns) {
+            return columns.saturating_sub(1);
+        }
         let widest = self.rows.iter().filter(|row| !row.heading).map(|row| width(&row.label)).max();
         widest.unwrap_or(0).min(columns / 2)
     }
@@ -82,6 +102,9 @@ impl Panel {
     pub(crate) fn lines(&self, columns: usize) -> Vec<Row> {
         if self.offers() {
             return self.rows.clone();
+        }
+        if self.stacks(columns) {
+            return self.rows.iter().flat_map(|row| stacked(row, columns)).collect();
         }
         // A space before the label, two after it.
         let room = columns.saturating_sub(self.label_columns(columns) + 3);

@@ -42,6 +42,9 @@ fn draw_row(buffer: &mut Buffer, area: Rect, row: &Row, labels: usize, chosen: b
         return;
     }
     let style = if chosen { theme.chosen() } else { Style::new() };
-    let label = format!(" {}", pad(&row.label, labels));
-    write(buffer, area, 0, &pad(&format!("{label}  {}", row.detail), columns), style);
+    let line = match row.detail.as_str() {
+        "" => format!(" {}", row.label),
+        detail => format!(" {}  {detail}", pad(&row.label, labels)),
+    };
+    write(buffer, area, 0, &pad(&line, columns), style);
 }

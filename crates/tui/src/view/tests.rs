@@ -197,6 +197,13 @@ fn tiny() {
 }
 
 #[test]
+fn help_on_a_narrow_screen() {
+    let mut desk = Desk::with_lobby(talk());
+    desk.press(Action::Help);
+    insta::assert_snapshot!(screen(&mut desk, 32, 16));
+}
+
+#[test]
 fn several_lines_in_the_composer() {
     let mut desk = Desk::with_lobby(talk());
     desk.event(Event::Paste("one\ntwo\n三\nfour".into()));
