@@ -36,7 +36,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "licences, bans, sources",
-        command: &["cargo", "deny", "check", "bans", "licenses", "sources"],
+        command: &["cargo", "deny", "--log-level", "error", "check", "bans", "licenses", "sources"],
         cure: "cargo install --locked cargo-deny",
         env: &[],
     },
