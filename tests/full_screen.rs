@@ -12,13 +12,18 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use sparrow_testkit::{TestNode, eventually, within};
+use sparrow_protocol::Format;
+use sparrow_testkit::{TestNode, User, eventually, within};
 use tokio::sync::watch;
 
-use crate::support::node;
+use crate::support::{node, send};
 
 const ROWS: NonZero<u16> = NonZero::new(20).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(80).unwrap();
+
+/// What a terminal sends for these keys.
+const PAGE_UP: &str = "\x1b[5~";
+const END: &str = "\x1b[F";
 
 /// A person in front of a terminal, with `sparrow chat` in it.
 struct Person {
@@ -136,6 +141,40 @@ async fn two_people_meet_in_the_lobby_and_outlive_the_server() {
     ann.types(":q\r");
     assert!(ann.ends().await.success());
     ann.has_the_terminal_back();
+}
+
+#[tokio::test]
+async fn a_new_device_scrolls_back_to_the_first_message_and_finds_any() {
+    let node = node().await;
+    let ann = User::register(&node, "ann").await;
+    let bob = User::register(&node, "bob").await;
+    let direct = bob.direct(&ann).await;
+    let mut connection = bob.connect(&node, Format::ALL[0]).await;
+    for number in 1..=250 {
+        send(&mut connection, direct, &format!("line {number}.")).await;
+    }
+
+    let home = tempfile::tempdir().unwrap();
+    let mut screen = Person::start(&node, "ann", home.path());
+    screen.sees(&["bob", "250"]).await;
+    screen.types(":to bob\r");
+    screen.sees(&["line 250."]).await;
+    eventually("the beginning", async || {
+        screen.types(PAGE_UP);
+        screen.screen().contents().contains("the beginning").then_some(())
+    })
+    .await;
+    screen.sees(&["bob", "line 1."]).await;
+    send(&mut connection, direct, "one more").await;
+    screen.sees(&["1 new below"]).await;
+    screen.types(END);
+    screen.sees(&["one more"]).await;
+
+    screen.types(":q LINE 77.\r");
+    screen.sees(&["'LINE 77.': 1 found"]).await;
+    screen.types("\r");
+    screen.sees(&["line 76."]).await;
+    screen.sees(&["line 78."]).await;
 }
 
 #[tokio::test]

@@ -79,60 +79,43 @@ pub(crate) async fn perform(client: &Client, effect: Effect) -> Option<Answer> {
     })
 }
 
-async fn conversations(client: &Client) -> Result<Vec<Conversation>, Error> {
+/// Reads a list page by page, at most so many; answers also whether that was all. `read` answers the page at a cursor and
+/// the next cursor.
+async fn pages<T, F>(most: usize, read: impl Fn(String) -> F) -> Result<(Vec<T>, bool), Error>
+where
+    F: Future<Output = Result<(Vec<T>, String), Error>>,
+{
     let mut items = Vec::new();
     let mut cursor = String::new();
-    for _ in 0..MOST_PAGES {
-        let page = client.conversations(&cursor).await?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_empty() {
-            break;
-        }
-    }
-    Ok(items)
-}
-
-async fn online(client: &Client, pages: usize) -> Result<(Vec<User>, bool), Error> {
-    let mut items = Vec::new();
-    let mut cursor = String::new();
-    for _ in 0..pages {
-        let page = client.users_online(&cursor).await?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_empty() {
+    for _ in 0..most {
+        let (page, next) = read(cursor).await?;
+        items.extend(page);
+        if next.is_empty() {
             return Ok((items, true));
         }
+        cursor = next;
     }
     Ok((items, false))
 }
 
+async fn conversations(client: &Client) -> Result<Vec<Conversation>, Error> {
+    let read = async |cursor: String| client.conversations(&cursor).await.map(|page| (page.items, page.next));
+    Ok(pages(MOST_PAGES, read).await?.0)
+}
+
+async fn online(client: &Client, most: usize) -> Result<(Vec<User>, bool), Error> {
+    pages(most, async |cursor: String| client.users_online(&cursor).await.map(|page| (page.items, page.next))).await
+}
+
 async fn members(client: &Client, conversation: i64) -> Result<Vec<Member>, Error> {
-    let mut items = Vec::new();
-    let mut cursor = String::new();
-    for _ in 0..MOST_PAGES {
-        let page = client.members(conversation, &cursor).await?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_empty() {
-            break;
-        }
-    }
-    Ok(items)
+    let read = async |cursor: String| client.members(conversation, &cursor).await.map(|page| (page.items, page.next));
+    Ok(pages(MOST_PAGES, read).await?.0)
 }
 
 async fn receipts(client: &Client, conversation: i64, seq: i64) -> Result<Vec<ReceiptState>, Error> {
-    let mut items = Vec::new();
-    let mut cursor = String::new();
-    for _ in 0..MOST_PAGES {
-        let page = client.receipts(conversation, seq, &cursor).await?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_empty() {
-            break;
-        }
-    }
-    Ok(items)
+    let read =
+        async |cursor: String| client.receipts(conversation, seq, &cursor).await.map(|page| (page.items, page.next));
+    Ok(pages(MOST_PAGES, read).await?.0)
 }
 
 async fn kick(client: &Client, conversation: i64, users: &[UserRef]) -> Result<(), Error> {
