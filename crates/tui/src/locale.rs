@@ -92,6 +92,7 @@ texts! {
     sending: "unsent", "待发送";
     sent: "sent", "已发送";
     delivered: "delivered", "已送达";
+    delivered_to: "delivered to {0}", "已送达 {0} 人";
     read: "read", "已读";
     read_by: "read by {0}", "{0} 人已读";
     not_sent: "not sent: {0} (:retry or :discard)", "发送失败：{0}（:retry 重发，:discard 放弃）";

@@ -373,14 +373,15 @@ impl<'a> Sheet<'a> {
         let (delivered, read) = chat.receipts(seq);
         match (delivered, read) {
             (0, 0) => ("✓", texts.sent.to_owned(), Tone::Dim),
-            (_, 0) => ("✓✓", texts.delivered.to_owned(), Tone::Dim),
-            (_, read) => ("✓✓", read_by(self.state, chat, read), Tone::Good),
+            (delivered, 0) => ("✓✓", count(chat, texts.delivered, texts.delivered_to, delivered), Tone::Dim),
+            (_, read) => ("✓✓", count(chat, texts.read, texts.read_by, read), Tone::Good),
         }
     }
 }
 
-fn read_by(state: &State, chat: &Chat, read: usize) -> String {
-    if chat.is_group() { fill(state.texts.read_by, &[&read.to_string()]) } else { state.texts.read.to_owned() }
+/// In a direct there is one who can have got it; in a group it matters how many have.
+fn count(chat: &Chat, one: &str, many: &str, number: usize) -> String {
+    if chat.is_group() { fill(many, &[&number.to_string()]) } else { one.to_owned() }
 }
 
 fn bounded(state: &State, mut lines: Vec<String>) -> Vec<String> {

@@ -121,6 +121,8 @@ impl State {
                 let Some(conversation) = self.may_write() else { return Vec::new() };
                 self.composer.take();
                 self.typing_told = 0;
+                // Whoever answers has read what was new.
+                self.log.new_from = None;
                 let mut effects = self.go_to_end();
                 effects.extend(self.send(conversation, &text));
                 effects

@@ -209,6 +209,10 @@ impl State {
             Event::Paste(text) => self.paste(&text),
             Event::Resize { columns, rows } => self.resize(columns, rows),
             Event::Focus(focused) => {
+                // What comes while the user is away is new when they are back; what they saw is not.
+                if !focused && self.log.follows_end() {
+                    self.log.new_from = None;
+                }
                 self.focused = focused;
                 Vec::new()
             }

@@ -427,6 +427,21 @@ fn a_part_of_the_users_online_says_nothing_of_the_others() {
 }
 
 #[test]
+fn what_came_while_the_user_was_away_is_new_until_they_answer() {
+    let mut desk = Desk::with_lobby(lines(1..=2));
+    for first in [3, 5] {
+        desk.event(Event::Focus(false));
+        for seq in [first, first + 1] {
+            desk.hear(News::Entry(message(LOBBY, seq, BOB, "hello?")));
+        }
+        desk.event(Event::Focus(true));
+        assert_eq!(desk.state.log.new_from, Some(first));
+    }
+    desk.enter("here I am");
+    assert_eq!(desk.state.log.new_from, None);
+}
+
+#[test]
 fn the_mouse_opens_the_conversation_it_points_at() {
     let mut desk = Desk::with_lobby(lines(1..=2));
     desk.resize(80, 12);
