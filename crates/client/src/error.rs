@@ -1,5 +1,6 @@
 //! What can go wrong for a caller of the SDK. Trouble that the SDK repairs by itself is an event, not an error.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sparrow_protocol::v1;
@@ -11,8 +12,8 @@ pub enum Error {
     /// The server answered, and the answer is no.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// The server could not be reached, or did not answer in time.
-    #[error("cannot reach the server: {0}; check the address and try again")]
+    /// The server at this address could not be reached, or did not answer in time.
+    #[error("no Sparrow server answers at {0}; check the address, and that the server runs")]
     Unreachable(String),
     /// There is no connection now; the SDK is trying to get one.
     #[error("not connected; try again when the connection is back")]
@@ -23,9 +24,15 @@ pub enum Error {
     /// The server said something that this version does not understand.
     #[error("unexpected answer of the server ({0}); use a client of the server's version")]
     Protocol(String),
-    /// The file that holds the outbox and the cache could not be read or written.
+    /// What answers at this address is not a Sparrow server.
+    #[error("what answers at {0} is not a Sparrow server; check the address and its port")]
+    NotSparrow(String),
+    /// The files of the local store could not be read or written.
     #[error("cannot use the local store: {0}; check that its directory is writable and not in use")]
     Storage(String),
+    /// This file of the local store cannot be understood. It is left as it is.
+    #[error("{} is damaged; move it away and start again: all but unsent messages and drafts is on the server", .0.display())]
+    Damaged(PathBuf),
     /// Too much waits to be sent.
     #[error("too many unsent messages; wait until some are sent, or discard them")]
     OutboxFull,

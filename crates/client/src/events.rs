@@ -56,7 +56,8 @@ pub enum Event {
         /// Own messages that had been acked and are gone.
         lost: Vec<LostMessage>,
     },
-    /// The tokens do not work any more. Nothing is tried again; the outbox is kept.
+    /// The session is over for good. Nothing is tried again; the outbox is kept. The tokens are forgotten only if they
+    /// do not work any more.
     LoggedOut {
         /// Why.
         reason: LogOutReason,
@@ -72,19 +73,23 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// It could not be made, or it broke.
+    /// It could not be made: nothing answers at the address, or something that is no Sparrow server.
+    Unreachable,
+    /// It broke; one sentence for a person.
     Network(String),
     /// Nothing was heard for too long.
     Silence,
     /// The server said goodbye, with this word.
     Goodbye(String),
-    /// The server refused the session.
+    /// The server refused the session, with this code.
     Refused(String),
     /// The server broke the protocol.
     Protocol(String),
+    /// The local store cannot be used; one sentence for a person.
+    Storage(String),
 }
 
-/// Why the tokens do not work any more.
+/// Why a session is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogOutReason {
@@ -92,7 +97,8 @@ pub enum LogOutReason {
     Requested,
     /// The tokens were refused.
     Unauthenticated,
-    /// The server ended the device, with this word (`revoked`, `replaced`, `policy`).
+    /// The server ended it, with this word: `revoked` (the device was logged out), `replaced` (it opened a newer
+    /// connection), `policy`, ...
     Server(String),
 }
 
@@ -160,6 +166,7 @@ impl Hub {
             waiting: VecDeque::new(),
             read_up_to: 0,
             in_hand: None,
+            life: 0,
             look: true,
         }
     }
@@ -180,7 +187,9 @@ pub struct Events {
     /// The last place of the cache's queue that is in `waiting` or was handed out.
     read_up_to: i64,
     /// The entry handed out last, until it is handled.
-    in_hand: Option<i64>,
+    in_hand: Option<Waiting>,
+    /// The life of the queue that `waiting` was read in.
+    life: u64,
     /// True if the cache may have entries that were not read.
     look: bool,
 }
@@ -199,7 +208,10 @@ impl Events {
     ///
     /// Cancel-safe: a dropped call loses nothing.
     pub async fn next(&mut self) -> Option<Event> {
-        if self.handled().await.is_err() {
+        if let Err(error) = self.handled().await {
+            if error != Error::Closed {
+                tracing::error!(%error, "cannot write down that an entry is handled; no more are handed out");
+            }
             return None;
         }
         loop {
@@ -228,8 +240,8 @@ impl Events {
     /// # Errors
     /// [`Error::Storage`] if it cannot be written, [`Error::Closed`] after the client was closed.
     pub async fn handled(&mut self) -> Result<(), Error> {
-        if let Some(place) = self.in_hand {
-            self.cache.handled(place).await?;
+        if let Some(waiting) = &self.in_hand {
+            self.cache.handled(waiting.clone()).await?;
             self.in_hand = None;
         }
         Ok(())
@@ -237,6 +249,13 @@ impl Events {
 
     async fn next_entry(&mut self) -> Option<Entry> {
         self.turn.as_ref()?;
+        let life = self.cache.queue_life();
+        if self.life != life {
+            // Another epoch: what was read may be gone, and comes again if it is not.
+            self.life = life;
+            self.waiting.clear();
+            self.look = true;
+        }
         if self.waiting.is_empty() && self.look {
             match self.cache.waiting(self.read_up_to).await {
                 Ok(waiting) => {
@@ -252,8 +271,9 @@ impl Events {
             }
         }
         let next = self.waiting.pop_front()?;
-        self.in_hand = Some(next.place);
-        Some(next.entry)
+        let entry = next.entry.clone();
+        self.in_hand = Some(next);
+        Some(entry)
     }
 
     async fn woken(&mut self) -> Woken {

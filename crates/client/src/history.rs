@@ -3,10 +3,12 @@
 use sparrow_protocol::v1::{self, Entry};
 
 use crate::cache::Cache;
+use crate::core::before_visible;
 use crate::engine::Engine;
 use crate::error::Error;
 
-/// The entries before a seq: what the cache has, and older ones from the server while there is a connection.
+/// The last `limit` entries before a seq (0: before the end), in increasing seq. Without a connection: what the cache
+/// has of them.
 pub(crate) async fn before(
     engine: &Engine,
     cache: &Cache,
@@ -14,29 +16,42 @@ pub(crate) async fn before(
     before_seq: i64,
     limit: u32,
 ) -> Result<Vec<Entry>, Error> {
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    if wanted == 0 || before_seq == 1 {
+    if limit == 0 || before_seq == 1 {
         return Ok(Vec::new());
     }
-    loop {
-        let Some(saved) = cache.saved(conversation).await? else {
-            return pull_before(engine, conversation, before_seq, limit).await.map(|page| page.entries);
+    let Some(saved) = cache.saved(conversation).await? else {
+        return pull(engine, conversation, before_seq, limit).await.map(|page| page.entries);
+    };
+    let before = if before_seq > 0 { before_seq.min(saved.position + 1) } else { saved.position + 1 };
+    let mut entries = cache.before(conversation, before, limit).await?;
+    let first = before_visible(&saved.state) + 1;
+    let mut oldest = before.min(saved.oldest);
+    while let Some(missing) = missing(entries.len(), limit)
+        && oldest > first
+        && engine.is_connected()
+    {
+        let page = match pull(engine, conversation, oldest, missing).await {
+            Err(Error::NotConnected) => break,
+            page => page?,
         };
-        let before = if before_seq > 0 { before_seq.min(saved.position + 1) } else { saved.position + 1 };
-        let kept = cache.before(conversation, before, limit).await?;
-        let begins = saved.oldest <= saved.state.floor.max(1);
-        if kept.len() >= wanted || begins || !engine.is_connected() {
-            return Ok(kept);
+        if page.covered_to < page.covered_from || page.covered_from >= oldest {
+            break;
         }
-        let page = pull_before(engine, conversation, saved.oldest, limit).await?;
-        if page.covered_to < page.covered_from || page.covered_from >= saved.oldest {
-            return Ok(kept);
+        oldest = page.covered_from;
+        if page.covered_to + 1 >= saved.oldest {
+            cache.add_older(conversation, page.entries.clone(), oldest).await?;
         }
-        cache.add_older(conversation, page.entries, page.covered_from).await?;
+        entries.splice(0..0, page.entries);
     }
+    Ok(entries)
 }
 
-async fn pull_before(engine: &Engine, conversation: i64, before: i64, limit: u32) -> Result<v1::PullPage, Error> {
+fn missing(have: usize, limit: u32) -> Option<u32> {
+    let have = u32::try_from(have).unwrap_or(u32::MAX);
+    limit.checked_sub(have).filter(|missing| *missing > 0)
+}
+
+async fn pull(engine: &Engine, conversation: i64, before: i64, limit: u32) -> Result<v1::PullPage, Error> {
     // 0 asks for the head, which is what `before == 0` means here too.
     let to_seq = before.saturating_sub(1).max(0);
     engine.request(&v1::Pull { conversation_id: conversation, from_seq: 0, to_seq, limit, backward: true }).await

@@ -134,14 +134,37 @@ impl Transport {
         if let Some(body) = &call.body {
             request = request.header("content-type", "application/json").body(body.clone());
         }
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
-        let body = read_bounded(response).await?;
+        let body = self.read_bounded(response).await?;
         if status.is_success() {
             let body: &[u8] = if body.is_empty() { b"null" } else { &body };
-            return serde_json::from_slice(body).map_err(|e| Error::Protocol(e.to_string()));
+            return serde_json::from_slice(body).map_err(|error| {
+                tracing::debug!(%error, "an answer that cannot be understood");
+                Error::NotSparrow(self.base.to_string())
+            });
         }
-        Err(Error::Refused(refusal(status, &body)))
+        match refusal(status, &body) {
+            Some(refusal) => Err(Error::Refused(refusal)),
+            None => Err(Error::NotSparrow(self.base.to_string())),
+        }
+    }
+
+    async fn read_bounded(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(Error::Protocol("the answer is too large".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The details are for whoever debugs; people are told the address.
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        tracing::debug!(?error, "no answer");
+        Error::Unreachable(self.base.to_string())
     }
 }
 
@@ -155,42 +178,22 @@ fn parse_url(server_url: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-async fn read_bounded(mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(Error::Protocol("the answer is too large".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
+/// The server's own words or, from something between us and it, the status. `None` if no server of ours says that.
+fn refusal(status: StatusCode, body: &[u8]) -> Option<Refusal> {
+    if let Ok(error) = serde_json::from_slice::<v1::Error>(body)
+        && !error.code.is_empty()
+    {
+        return Some(error.into());
     }
-    Ok(body)
-}
-
-/// Names the innermost cause: the outer ones only repeat the URL.
-#[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn unreachable(error: reqwest::Error) -> Error {
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    Error::Unreachable(cause.to_string())
-}
-
-/// The server's own words, or, from something between us and it, the status.
-fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
-    match serde_json::from_slice::<v1::Error>(body) {
-        Ok(error) if !error.code.is_empty() => error.into(),
-        _ => Refusal {
-            code: match status {
-                StatusCode::UNAUTHORIZED => "unauthenticated".to_owned(),
-                other => format!("http_{}", other.as_u16()),
-            },
-            message: format!("the server answered {status}"),
-            retryable: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
-            retry_after: Duration::ZERO,
-            request_id: String::new(),
-        },
-    }
+    // A proxy in front of a server that is away says so in its own way.
+    let for_now = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+    for_now.then(|| Refusal {
+        code: format!("http_{}", status.as_u16()),
+        message: format!("the server answered {status}; try again later"),
+        retryable: true,
+        retry_after: Duration::ZERO,
+        request_id: String::new(),
+    })
 }
 
 /// The HTTP API as one device sees it.

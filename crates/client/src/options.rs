@@ -63,6 +63,9 @@ pub struct Options {
     pub store: Store,
     /// Where the stream of a new device begins.
     pub start: Start,
+    /// Of each conversation, so many of the newest entries are kept in the store, besides those that nobody has handled;
+    /// earlier ones are asked of the server when they are wanted.
+    pub keep_entries: u32,
     /// False for a program that only sends: it gets no pushes and keeps no log.
     pub receive: bool,
     /// What the device list calls this installation.
@@ -84,6 +87,7 @@ impl Default for Options {
             codec: Codec::Protobuf,
             store: Store::default(),
             start: Start::default(),
+            keep_entries: 10_000,
             receive: true,
             device_name: "sparrow-client".to_owned(),
             platform: "bot".to_owned(),

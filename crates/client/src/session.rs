@@ -50,10 +50,11 @@ impl StoredSession {
     /// Reads what a client left in its [`crate::Store::Directory`]; `None` if nobody is logged in there.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the file cannot be read or understood.
+    /// [`Error::Storage`] if the file cannot be read, [`Error::Damaged`] if it cannot be understood.
     pub fn load(directory: &Path) -> Result<Option<Self>, Error> {
-        match std::fs::read(directory.join(FILE)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Storage(e.to_string())),
+        let file = directory.join(FILE);
+        match std::fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged(file)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::Storage(e.to_string())),
         }
@@ -172,13 +173,16 @@ impl Session {
             Err(e) if e.is_unauthenticated() => return Err(Error::LoggedOut),
             Err(e) => return Err(e),
         };
-        let next = current.renewed(renewed);
+        // In use from here on, whatever becomes of the file: the earlier refresh token works no more.
+        *current = current.renewed(renewed);
         if let Some(directory) = shared.directory.clone() {
-            let saved = next.clone();
-            let written = tokio::task::spawn_blocking(move || saved.save(&directory)).await;
-            written.map_err(|e| Error::Storage(e.to_string()))??;
+            let saved = current.clone();
+            match tokio::task::spawn_blocking(move || saved.save(&directory)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "cannot keep the new tokens; the next start needs a log-in"),
+                Err(error) => tracing::error!(%error, "cannot keep the new tokens; the next start needs a log-in"),
+            }
         }
-        *current = next;
         Ok(current.access_token.clone())
     }
 

@@ -7,6 +7,7 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use sparrow_protocol::v1::{Content, ConversationState, Entry, OwnState};
@@ -95,11 +96,15 @@ pub(crate) struct Cache {
     news: Arc<watch::Sender<u64>>,
     outbox: Arc<Notify>,
     settled: Arc<watch::Sender<u64>>,
+    /// How often the queue was emptied by a change of epoch.
+    life: Arc<AtomicU64>,
+    keep: u32,
 }
 
 impl Cache {
-    /// Opens the store of `user`: `cache.db` in the directory, or memory.
-    pub(crate) async fn open(directory: Option<&Path>, user: i64) -> Result<Self, Error> {
+    /// Opens the store of `user`: `cache.db` in the directory, or memory. Of each log, the newest `keep` entries are
+    /// kept, and those that nobody has handled.
+    pub(crate) async fn open(directory: Option<&Path>, user: i64, keep: u32) -> Result<Self, Error> {
         let directory = directory.map(Path::to_owned);
         let (jobs, mut queue) = mpsc::channel(WAITING_JOBS);
         let (opened, result) = oneshot::channel();
@@ -122,6 +127,8 @@ impl Cache {
             news: Arc::new(watch::Sender::new(0)),
             outbox: Arc::default(),
             settled: Arc::new(watch::Sender::new(0)),
+            life: Arc::default(),
+            keep,
         })
     }
 
@@ -153,7 +160,12 @@ impl Cache {
         let grows =
             changes.iter().any(|change| matches!(change, Change::Advanced { entries, .. } if !entries.is_empty()));
         let settles = changes.iter().any(|change| matches!(change, Change::Sent { .. } | Change::Failed { .. }));
-        self.run(false, move |db| sqlite::apply(db, &changes)).await?;
+        let renewed = changes.iter().any(|change| matches!(change, Change::Epoch(_)));
+        let keep = self.keep;
+        self.run(false, move |db| sqlite::apply(db, &changes, keep)).await?;
+        if renewed {
+            self.life.fetch_add(1, Ordering::Release);
+        }
         if grows {
             self.news.send_modify(|count| *count = count.wrapping_add(1));
         }
@@ -204,8 +216,14 @@ impl Cache {
         self.run(false, move |db| sqlite::waiting(db, after)).await
     }
 
-    pub(crate) async fn handled(&self, place: i64) -> Result<(), Error> {
-        self.run(false, move |db| sqlite::handled(db, place)).await
+    /// Changes when entries that were read from the queue are no longer in it.
+    pub(crate) fn queue_life(&self) -> u64 {
+        self.life.load(Ordering::Acquire)
+    }
+
+    /// The entry is dealt with, and does not come again, also not through another epoch.
+    pub(crate) async fn handled(&self, waiting: Waiting) -> Result<(), Error> {
+        self.run(false, move |db| sqlite::handled(db, &waiting)).await
     }
 
     pub(crate) async fn conversations(&self) -> Result<Vec<Saved>, Error> {
@@ -221,9 +239,10 @@ impl Cache {
         self.run(false, move |db| sqlite::before(db, conversation, seq, limit)).await
     }
 
-    /// Adds older entries; the log is then kept from `oldest`.
+    /// Adds the entries before the oldest one that is kept, if there is room; the log is then kept from `oldest`.
     pub(crate) async fn add_older(&self, conversation: i64, entries: Vec<Entry>, oldest: i64) -> Result<(), Error> {
-        self.run(false, move |db| sqlite::add_older(db, conversation, &entries, oldest)).await
+        let keep = self.keep;
+        self.run(false, move |db| sqlite::add_older(db, conversation, &entries, oldest, keep)).await
     }
 
     pub(crate) async fn own_state(&self) -> Result<Vec<OwnState>, Error> {
@@ -251,7 +270,7 @@ impl Cache {
     ) -> Result<T, Error> {
         let (reply, result) = oneshot::channel();
         let job: Job = Box::new(move |db| {
-            let outcome = db.and_then(|db| sqlite::in_savepoint(db, job).map_err(|e| Error::Storage(e.to_string())));
+            let outcome = db.and_then(|db| sqlite::in_savepoint(db, job).map_err(|e| sqlite::trouble(db, e)));
             Box::new(move |commit| {
                 if commit.is_ok() {
                     committed();
@@ -290,10 +309,10 @@ fn work(connection: &Connection, queue: &mut mpsc::Receiver<Message>) -> Option<
 }
 
 fn run_together(connection: &Connection, jobs: Vec<Job>, durable: bool) {
-    let began = sqlite::begin(connection, durable).map_err(|e| Error::Storage(e.to_string()));
+    let began = sqlite::begin(connection, durable).map_err(|e| sqlite::trouble(connection, e));
     let run = |job: Job| job(began.clone().map(|()| connection));
     let replies: Vec<Reply> = jobs.into_iter().map(run).collect();
-    let committed = began.and_then(|()| sqlite::commit(connection).map_err(|e| Error::Storage(e.to_string())));
+    let committed = began.and_then(|()| sqlite::commit(connection).map_err(|e| sqlite::trouble(connection, e)));
     for reply in replies {
         reply(committed.clone());
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use sparrow_protocol::EntryKind;
 use sparrow_protocol::v1::{Content, ConversationState, Entry, OwnState};
 
@@ -49,25 +49,33 @@ type Result<T> = rusqlite::Result<T>;
 /// Opens or makes the database. The file is the lock that keeps a second client out; `None` for memory.
 pub(super) fn open(directory: Option<&Path>, user: i64) -> std::result::Result<(Connection, Option<File>), Error> {
     let (connection, lock) = match directory {
-        None => (Connection::open_in_memory().map_err(storage)?, None),
+        None => (Connection::open_in_memory().map_err(|e| Error::Storage(e.to_string()))?, None),
         Some(directory) => {
             let lock = lock(directory).map_err(|e| Error::Storage(e.to_string()))?;
-            (Connection::open(directory.join(FILE)).map_err(storage)?, Some(lock))
+            let file = directory.join(FILE);
+            (Connection::open(file).map_err(|e| Error::Storage(e.to_string()))?, Some(lock))
         }
     };
-    prepare(&connection).map_err(storage)?;
-    let owner = meta(&connection, "user").map_err(storage)?;
+    prepare(&connection)?;
+    let in_trouble = |error| trouble(&connection, error);
+    let owner = meta(&connection, "user").map_err(in_trouble)?;
     if owner.is_empty() {
-        set_meta(&connection, "user", &user.to_string()).map_err(storage)?;
+        set_meta(&connection, "user", &user.to_string()).map_err(in_trouble)?;
     } else if owner != user.to_string() {
-        return Err(Error::Storage("it belongs to another account".to_owned()));
+        let cure = "it belongs to another account; choose another directory for this one";
+        return Err(Error::Storage(cure.to_owned()));
     }
     Ok((connection, lock))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn storage(error: rusqlite::Error) -> Error {
-    Error::Storage(error.to_string())
+pub(super) fn trouble(db: &Connection, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            Error::Damaged(db.path().unwrap_or_default().into())
+        }
+        _ => Error::Storage(error.to_string()),
+    }
 }
 
 fn lock(directory: &Path) -> std::io::Result<File> {
@@ -79,17 +87,22 @@ fn lock(directory: &Path) -> std::io::Result<File> {
     Ok(lock)
 }
 
-fn prepare(db: &Connection) -> Result<()> {
-    db.pragma_update(None, "journal_mode", "WAL")?;
+fn prepare(db: &Connection) -> std::result::Result<(), Error> {
+    let in_trouble = |error| trouble(db, error);
+    db.pragma_update(None, "journal_mode", "WAL").map_err(in_trouble)?;
     db.set_prepared_statement_cache_capacity(64);
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        db.execute_batch(TABLES)?;
-        db.pragma_update(None, "user_version", VERSION)?;
-    } else if version != VERSION {
-        return Err(rusqlite::Error::InvalidParameterName(format!("cache version {version} is not known")));
+    match db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map_err(in_trouble)? {
+        0 => {
+            // Both or neither: tables without their version would be made again.
+            let tables = format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
+            db.execute_batch(&tables).map_err(in_trouble)
+        }
+        VERSION => Ok(()),
+        other => {
+            let cure = "use that version, or another directory";
+            Err(Error::Storage(format!("it was written by another version of the program ({other}); {cure}")))
+        }
     }
-    Ok(())
 }
 
 /// Begins a transaction. One that is not durable may be lost with the power, never torn: what it held is pulled again.
@@ -154,7 +167,7 @@ fn read_saved(row: &Row<'_>) -> Result<Saved> {
     Ok(Saved { state: decode(row, 0)?, position: row.get(1)?, oldest: row.get(2)? })
 }
 
-pub(super) fn apply(db: &Connection, changes: &[Change]) -> Result<()> {
+pub(super) fn apply(db: &Connection, changes: &[Change], keep: u32) -> Result<()> {
     for change in changes {
         match change {
             Change::Opened { state, position } => open_conversation(db, state, *position)?,
@@ -164,8 +177,17 @@ pub(super) fn apply(db: &Connection, changes: &[Change]) -> Result<()> {
             }
             Change::Forgotten(id) => {
                 db.prepare_cached("DELETE FROM conversations WHERE id = $1")?.execute([id])?;
+                // What nobody has handled stays until somebody has.
+                let mut delete = db.prepare_cached(
+                    "DELETE FROM entries WHERE conversation_id = $1
+                     AND seq NOT IN (SELECT seq FROM inbox WHERE conversation_id = $1)",
+                )?;
+                delete.execute([id])?;
             }
-            Change::Advanced { conversation, entries, position } => advance(db, *conversation, entries, *position)?,
+            Change::Advanced { conversation, entries, position } => {
+                advance(db, *conversation, entries, *position)?;
+                trim(db, *conversation, *position, keep)?;
+            }
             Change::Cursor(cursor) => set_meta(db, "cursor", cursor)?,
             Change::OwnState(states) => store_own_state(db, states)?,
             Change::Sent { local_id } => {
@@ -202,17 +224,37 @@ fn advance(db: &Connection, conversation: i64, entries: &[Entry], position: i64)
     Ok(())
 }
 
+/// Drops what is older than the newest `keep`, up to the first entry that nobody has handled: the log that is kept has
+/// no holes.
+fn trim(db: &Connection, conversation: i64, position: i64, keep: u32) -> Result<()> {
+    let mut waiting = db.prepare_cached("SELECT min(seq) FROM inbox WHERE conversation_id = $1")?;
+    let waiting: Option<i64> = waiting.query_row([conversation], |row| row.get(0))?;
+    let oldest = position - i64::from(keep) + 1;
+    let oldest = waiting.map_or(oldest, |waiting| oldest.min(waiting));
+    let mut update = db.prepare_cached("UPDATE conversations SET oldest = $1 WHERE id = $2 AND oldest < $1")?;
+    if update.execute([oldest, conversation])? > 0 {
+        let mut delete = db.prepare_cached("DELETE FROM entries WHERE conversation_id = $1 AND seq < $2")?;
+        delete.execute([conversation, oldest])?;
+    }
+    Ok(())
+}
+
 /// True if an entry was handled in an earlier epoch and is the same in this one.
 fn came_again(db: &Connection, entry: &Entry) -> Result<bool> {
     let key = [entry.conversation_id, entry.seq];
     let mut query = db.prepare_cached("SELECT entry, handled FROM former WHERE conversation_id = $1 AND seq = $2")?;
     let former = query.query_row(key, |row| Ok((decode::<Entry>(row, 0)?, row.get::<_, bool>(1)?))).optional()?;
     let Some((former, handled)) = former else { return Ok(false) };
-    let same = former.sender_id == entry.sender_id && former.client_msg_id == entry.client_msg_id;
+    let same = is_same(&former, entry);
     if same {
         db.prepare_cached("DELETE FROM former WHERE conversation_id = $1 AND seq = $2")?.execute(key)?;
     }
     Ok(same && handled)
+}
+
+/// True for the same message in two lives of a database.
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    one.sender_id == other.sender_id && one.client_msg_id == other.client_msg_id
 }
 
 fn change_epoch(db: &Connection, epoch: &str) -> Result<()> {
@@ -314,8 +356,27 @@ pub(super) fn waiting(db: &Connection, after: i64) -> Result<Vec<Waiting>> {
     query.query_map(params![after, WAITING_AT_ONCE], read)?.collect()
 }
 
-pub(super) fn handled(db: &Connection, place: i64) -> Result<()> {
-    db.prepare_cached("DELETE FROM inbox WHERE place = $1")?.execute([place])?;
+pub(super) fn handled(db: &Connection, waiting: &Waiting) -> Result<()> {
+    if db.prepare_cached("DELETE FROM inbox WHERE place = $1")?.execute([waiting.place])? > 0 {
+        return Ok(());
+    }
+    // The epoch changed meanwhile. Either the entry has come again already, or it may still come.
+    let key = [waiting.entry.conversation_id, waiting.entry.seq];
+    for (find, settle) in [
+        (
+            "SELECT entry FROM entries WHERE conversation_id = $1 AND seq = $2",
+            "DELETE FROM inbox WHERE conversation_id = $1 AND seq = $2",
+        ),
+        (
+            "SELECT entry FROM former WHERE conversation_id = $1 AND seq = $2",
+            "UPDATE former SET handled = 1 WHERE conversation_id = $1 AND seq = $2",
+        ),
+    ] {
+        let found = db.prepare_cached(find)?.query_row(key, |row| decode::<Entry>(row, 0)).optional()?;
+        if found.is_some_and(|found| is_same(&found, &waiting.entry)) {
+            db.prepare_cached(settle)?.execute(key)?;
+        }
+    }
     Ok(())
 }
 
@@ -329,13 +390,16 @@ pub(super) fn before(db: &Connection, conversation: i64, seq: i64, limit: u32) -
     Ok(entries)
 }
 
-pub(super) fn add_older(db: &Connection, conversation: i64, entries: &[Entry], oldest: i64) -> Result<()> {
-    let mut keep =
+pub(super) fn add_older(db: &Connection, conversation: i64, entries: &[Entry], oldest: i64, keep: u32) -> Result<()> {
+    let mut update =
+        db.prepare_cached("UPDATE conversations SET oldest = $1 WHERE id = $2 AND oldest > $1 AND position - $1 < $3")?;
+    if update.execute([oldest, conversation, i64::from(keep)])? == 0 {
+        return Ok(());
+    }
+    let mut insert =
         db.prepare_cached("INSERT OR REPLACE INTO entries (conversation_id, seq, entry) VALUES ($1, $2, $3)")?;
     for entry in entries {
-        keep.execute(params![conversation, entry.seq, entry.encode_to_vec()])?;
+        insert.execute(params![conversation, entry.seq, entry.encode_to_vec()])?;
     }
-    let mut update = db.prepare_cached("UPDATE conversations SET oldest = min(oldest, $1) WHERE id = $2")?;
-    update.execute([oldest, conversation])?;
     Ok(())
 }

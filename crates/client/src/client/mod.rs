@@ -68,7 +68,9 @@ impl Client {
     pub async fn log_in(server_url: &str, credentials: Credentials, options: Options) -> Result<Self, Error> {
         let transport = Transport::new(server_url)?;
         let known = directory(&options).map(|directory| StoredSession::load(&directory)).transpose()?.flatten();
-        let same = |known: &StoredSession| known.server_url == server_url && known.user_name == credentials.name;
+        let same = |known: &StoredSession| {
+            known.server_url == server_url && known.user_name.to_lowercase() == credentials.name.to_lowercase()
+        };
         let device = known.filter(same).map_or(0, |known| known.device_id);
         let session = transport.log_in(&credentials, &options, device).await?;
         Self::begin(transport, StoredSession::new(server_url, session), options).await
@@ -86,7 +88,7 @@ impl Client {
 
     async fn begin(transport: Transport, who: StoredSession, options: Options) -> Result<Self, Error> {
         let directory = directory(&options);
-        let cache = Cache::open(directory.as_deref(), who.user_id).await?;
+        let cache = Cache::open(directory.as_deref(), who.user_id, options.keep_entries).await?;
         if let Some(directory) = directory.clone() {
             let who = who.clone();
             let saved = tokio::task::spawn_blocking(move || who.save(&directory)).await;

@@ -61,8 +61,13 @@ impl Client {
 /// Conversations. All ask the server and fail with [`Error::Unreachable`] without it.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Client {
-    /// Opens the conversation with a user, given by id or `@name`; makes it if there is none.
+    /// Opens the conversation with a user, given by id or `@name`; makes it if there is none. With oneself, these are
+    /// the notes to oneself.
     pub async fn open_direct(&self, user: &str) -> Result<v1::Conversation, Error> {
+        let name = user.strip_prefix('@').map(str::to_lowercase);
+        if name == Some(self.user_name().to_lowercase()) || user == self.user_id().to_string() {
+            return self.open_self().await;
+        }
         self.create(v1::CreateConversationRequest {
             kind: "direct".to_owned(),
             user: user.to_owned(),

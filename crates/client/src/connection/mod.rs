@@ -23,9 +23,12 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Why a connection cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LinkError {
-    /// It could not be made, or broke.
-    #[error("{0}")]
-    Network(String),
+    /// It could not be made.
+    #[error("the server cannot be reached")]
+    Unreachable,
+    /// It broke.
+    #[error("the connection was lost")]
+    Broken,
     /// The peer ended it with this close code (0 for none).
     #[error("closed by the server with code {0}")]
     Closed(u16),
@@ -81,7 +84,7 @@ impl Link {
         let frame = self.format.encode(command, id, body).map_err(|e| LinkError::Protocol(e.to_string()))?;
         self.queue.try_send(frame).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => LinkError::TimedOut,
-            mpsc::error::TrySendError::Closed(_) => LinkError::Network("the connection broke while writing".to_owned()),
+            mpsc::error::TrySendError::Closed(_) => LinkError::Broken,
         })
     }
 
@@ -101,4 +104,15 @@ impl Link {
         // Late or broken: it is closed all the same.
         drop(tokio::time::timeout(WRITE_WITHIN, writer).await);
     }
+}
+
+/// The details are for whoever debugs; people are told one plain sentence.
+fn unreachable(error: &impl std::fmt::Display) -> LinkError {
+    tracing::debug!(%error, "cannot connect");
+    LinkError::Unreachable
+}
+
+fn broken(error: &impl std::fmt::Display) -> LinkError {
+    tracing::debug!(%error, "the connection broke");
+    LinkError::Broken
 }

@@ -10,18 +10,18 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
-use super::{LinkError, WRITE_WITHIN};
+use super::{LinkError, WRITE_WITHIN, broken, unreachable};
 
 pub(super) struct Reader {
     frames: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
 }
 
 pub(super) async fn connect(address: &str, codec: Codec) -> Result<(Reader, OwnedWriteHalf), LinkError> {
-    let mut stream = TcpStream::connect(address).await.map_err(network)?;
-    stream.set_nodelay(true).map_err(network)?;
-    stream.write_all(&preface::encode(codec)).await.map_err(network)?;
+    let mut stream = TcpStream::connect(address).await.map_err(|e| unreachable(&e))?;
+    stream.set_nodelay(true).map_err(|e| unreachable(&e))?;
+    stream.write_all(&preface::encode(codec)).await.map_err(|e| unreachable(&e))?;
     let mut theirs = [0; preface::PREFACE_BYTES];
-    stream.read_exact(&mut theirs).await.map_err(network)?;
+    stream.read_exact(&mut theirs).await.map_err(|e| unreachable(&e))?;
     match preface::parse(theirs) {
         Ok(spoken) if spoken == codec => {}
         Ok(_) => return Err(LinkError::Protocol("the server does not speak this codec".to_owned())),
@@ -32,16 +32,14 @@ pub(super) async fn connect(address: &str, codec: Codec) -> Result<(Reader, Owne
     Ok((Reader { frames: FramedRead::new(read, framing) }, write))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn network(error: std::io::Error) -> LinkError {
-    LinkError::Network(error.to_string())
-}
-
 impl Reader {
     pub(super) async fn next(&mut self) -> Result<Bytes, LinkError> {
         match self.frames.next().await {
             Some(Ok(frame)) => Ok(frame.freeze()),
-            Some(Err(error)) => Err(network(error)),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Err(LinkError::Protocol("a frame of the server is too large".to_owned()))
+            }
+            Some(Err(error)) => Err(broken(&error)),
             None => Err(LinkError::Closed(0)),
         }
     }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::{LinkError, WRITE_WITHIN};
+use super::{LinkError, WRITE_WITHIN, broken, unreachable};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -22,14 +22,14 @@ pub(super) struct Reader {
 }
 
 pub(super) async fn connect(url: &str, codec: Codec) -> Result<(Reader, SplitSink<Socket, Message>), LinkError> {
-    let mut request = url.into_client_request().map_err(|e| LinkError::Network(e.to_string()))?;
+    let mut request = url.into_client_request().map_err(|e| unreachable(&e))?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(codec.sub_protocol()));
     let config = WebSocketConfig::default()
         .max_message_size(Some(limits::SERVER_FRAME_BYTES))
         .max_frame_size(Some(limits::SERVER_FRAME_BYTES));
     // Nagle's algorithm off: a request must not wait for the acknowledgement of the one before.
     let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
-    let (socket, _) = connected.map_err(|e| LinkError::Network(e.to_string()))?;
+    let (socket, _) = connected.map_err(|e| unreachable(&e))?;
     let (sink, stream) = socket.split();
     Ok((Reader { stream }, sink))
 }
@@ -45,7 +45,7 @@ impl Reader {
                 }
                 // The library answers pings of the carrier itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Err(error)) => return Err(LinkError::Network(error.to_string())),
+                Some(Err(error)) => return Err(broken(&error)),
                 None => return Err(LinkError::Closed(0)),
             }
         }

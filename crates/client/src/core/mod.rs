@@ -24,6 +24,7 @@ use self::outbox::Outbox;
 use self::pulls::Pulls;
 use self::syncing::Syncing;
 use self::timeline::Timeline;
+pub(crate) use self::timeline::before_visible;
 use crate::cache::{Change, Outgoing, Snapshot};
 use crate::events::{DisconnectReason, Event};
 use crate::options::{Start, Timings};

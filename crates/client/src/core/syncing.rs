@@ -77,6 +77,11 @@ impl Core {
 
     fn conversation(&mut self, state: &ConversationState, now: Instant) {
         let id = state.conversation_id;
+        // In another epoch, a back-up may end before all that is kept here.
+        let shorter = |known: &Known| !self.synced && known.timeline.position() > visible_head(state);
+        if self.known.get(&id).is_some_and(shorter) {
+            self.known.remove(&id);
+        }
         match self.known.get_mut(&id) {
             Some(known) => {
                 if known.state != *state {

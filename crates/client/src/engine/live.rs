@@ -43,8 +43,11 @@ impl<'a> Live<'a> {
             if let Err(end) = self.perform(link).await {
                 return end;
             }
+            if self.parts.stop.is_cancelled() {
+                return End::Stopped;
+            }
+            // Not biased: a flood of pushes must not hold up what is to be sent or acknowledged.
             let happened = tokio::select! {
-                biased;
                 () = self.parts.stop.cancelled() => Happened::Stop,
                 frame = link.receive() => Happened::Frame(frame),
                 ask = asks.recv(), if self.core.has_room() => Happened::Ask(ask),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost::Message as _;
 use rand::RngExt;
 use sparrow_protocol::v1;
-use sparrow_protocol::{Code, Command, Frame};
+use sparrow_protocol::{CloseCode, Code, Command, Frame};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -37,19 +37,37 @@ impl End {
     pub(super) fn lost(reason: DisconnectReason) -> Self {
         Self::Lost { reason, wait: Duration::ZERO }
     }
+
+    /// The server ended the session with this word and does not want it again. A token that it does not take any more
+    /// is renewed first: only if that fails, too, the session is over.
+    fn final_word(word: String) -> Self {
+        if word == CloseCode::Unauthenticated.as_str() {
+            return Self::lost(DisconnectReason::Refused(word));
+        }
+        Self::LoggedOut(LogOutReason::Server(word))
+    }
+
+    /// True if the tokens of the session are worth nothing from now on.
+    fn voids_tokens(reason: &LogOutReason) -> bool {
+        match reason {
+            LogOutReason::Unauthenticated | LogOutReason::Requested => true,
+            LogOutReason::Server(word) => word == CloseCode::Revoked.as_str(),
+        }
+    }
 }
 
 impl From<LinkError> for End {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Closed(code) if FINAL_CLOSE_CODES.contains(&code) => {
-                Self::LoggedOut(LogOutReason::Server(code.to_string()))
+            LinkError::Closed(number) if FINAL_CLOSE_CODES.contains(&number) => {
+                let known = CloseCode::ALL.iter().find(|code| code.number() == number);
+                Self::final_word(known.map_or_else(|| number.to_string(), |code| code.as_str().to_owned()))
             }
+            LinkError::Closed(_) => LinkError::Broken.into(),
             LinkError::TimedOut => Self::lost(DisconnectReason::Silence),
             LinkError::Protocol(message) => Self::lost(DisconnectReason::Protocol(message)),
-            error @ (LinkError::Network(_) | LinkError::Closed(_)) => {
-                Self::lost(DisconnectReason::Network(error.to_string()))
-            }
+            LinkError::Unreachable => Self::lost(DisconnectReason::Unreachable),
+            LinkError::Broken => Self::lost(DisconnectReason::Network(error.to_string())),
         }
     }
 }
@@ -58,6 +76,11 @@ impl From<Error> for End {
     fn from(error: Error) -> Self {
         match error {
             Error::LoggedOut => Self::LoggedOut(LogOutReason::Unauthenticated),
+            Error::Refused(refusal) => {
+                Self::Lost { reason: DisconnectReason::Refused(refusal.code), wait: refusal.retry_after }
+            }
+            Error::Unreachable(_) | Error::NotSparrow(_) => Self::lost(DisconnectReason::Unreachable),
+            error @ (Error::Storage(_) | Error::Damaged(_)) => Self::lost(DisconnectReason::Storage(error.to_string())),
             error => Self::lost(DisconnectReason::Network(error.to_string())),
         }
     }
@@ -67,13 +90,15 @@ pub(super) struct Runner {
     parts: Parts,
     asks: mpsc::Receiver<Ask>,
     connected: watch::Sender<bool>,
+    /// The token of the last connection.
+    token: Option<String>,
     /// A token that the server did not take.
     rejected: Option<String>,
 }
 
 impl Runner {
     pub(super) fn new(parts: Parts, asks: mpsc::Receiver<Ask>, connected: watch::Sender<bool>) -> Self {
-        Self { parts, asks, connected, rejected: None }
+        Self { parts, asks, connected, token: None, rejected: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -86,13 +111,18 @@ impl Runner {
             match end {
                 End::Stopped => return,
                 End::LoggedOut(reason) => {
-                    if let Err(error) = self.parts.session.forget().await {
+                    if End::voids_tokens(&reason)
+                        && let Err(error) = self.parts.session.forget().await
+                    {
                         tracing::warn!(%error, "cannot remove the tokens that no longer work");
                     }
                     self.parts.hub.emit(Event::LoggedOut { reason });
                     return;
                 }
                 End::Lost { reason, wait } => {
+                    if matches!(&reason, DisconnectReason::Refused(code) if code == Code::Unauthenticated.as_str()) {
+                        self.rejected = self.token.take();
+                    }
                     if began.elapsed() >= GOOD_CONNECTION {
                         backoff.reset();
                     }
@@ -137,10 +167,11 @@ impl Runner {
     async fn open(&mut self) -> Result<(Link, v1::Welcome), End> {
         let token = self.parts.session.access_token(self.rejected.as_deref()).await?;
         self.rejected = None;
+        self.token = Some(token.clone());
         let mut link = Link::connect(&self.parts.websocket_url, &self.parts.options).await?;
         let options = &self.parts.options;
         let hello = v1::Hello {
-            token: token.clone(),
+            token,
             client: options.client_name.clone(),
             version: options.client_version.clone(),
             features: Vec::new(),
@@ -154,9 +185,6 @@ impl Runner {
             Some(Command::Welcome) => Ok((link, frame.parse().map_err(|_| broken())?)),
             Some(Command::Error) => {
                 let error: v1::Error = frame.parse().map_err(|_| broken())?;
-                if error.code == Code::Unauthenticated.as_str() {
-                    self.rejected = Some(token);
-                }
                 let wait = Duration::from_millis(error.retry_after_ms.into());
                 Err(End::Lost { reason: DisconnectReason::Refused(error.code), wait })
             }
@@ -201,7 +229,7 @@ pub(super) fn goodbye(frame: &Frame) -> End {
         return End::lost(DisconnectReason::Protocol("a goodbye that cannot be read".to_owned()));
     };
     if !goodbye.reconnect {
-        return End::LoggedOut(LogOutReason::Server(goodbye.reason));
+        return End::final_word(goodbye.reason);
     }
     let wait = Duration::from_millis(goodbye.reconnect_after_ms.into());
     End::Lost { reason: DisconnectReason::Goodbye(goodbye.reason), wait }

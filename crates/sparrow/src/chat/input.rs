@@ -22,6 +22,27 @@ pub(super) struct Input {
     /// On a terminal: asks for the next line. While nobody asks, the terminal is in its usual mode.
     ask: Option<std::sync::mpsc::Sender<()>>,
     asked: bool,
+    /// The mode in which the terminal was found.
+    #[cfg(unix)]
+    mode: Option<rustix::termios::Termios>,
+}
+
+#[cfg(unix)]
+impl Drop for Input {
+    /// While a line is awaited the terminal is in raw mode, and the thread that would end it cannot be stopped.
+    fn drop(&mut self) {
+        use std::io::Write as _;
+
+        use rustix::termios::{OptionalActions, tcsetattr};
+
+        if self.asked
+            && let Some(mode) = &self.mode
+        {
+            // If it is gone, there is nothing to restore.
+            tcsetattr(std::io::stdin(), OptionalActions::Now, mode).ok();
+            writeln!(std::io::stdout()).ok();
+        }
+    }
 }
 
 impl Input {
@@ -32,14 +53,30 @@ impl Input {
             && let Ok(mut editor) = DefaultEditor::new()
             && let Ok(printer) = editor.create_external_printer()
         {
+            #[cfg(unix)]
+            let mode = rustix::termios::tcgetattr(std::io::stdin()).ok();
             let (sender, lines) = mpsc::channel(1);
             let (ask, asked) = std::sync::mpsc::channel();
             std::thread::spawn(move || edit(editor, &asked, &sender));
-            return (Self { lines, ask: Some(ask), asked: false }, Some(Box::new(printer)));
+            let input = Self {
+                lines,
+                ask: Some(ask),
+                asked: false,
+                #[cfg(unix)]
+                mode,
+            };
+            return (input, Some(Box::new(printer)));
         }
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         std::thread::spawn(move || read(&sender));
-        (Self { lines, ask: None, asked: false }, None)
+        let input = Self {
+            lines,
+            ask: None,
+            asked: false,
+            #[cfg(unix)]
+            mode: None,
+        };
+        (input, None)
     }
 
     /// True if a person types on a terminal.

@@ -34,6 +34,13 @@ texts! {
         "需要密码；请用 --password-file FILE 或设置 SPARROW_PASSWORD";
     Connected: "connected", "已连接";
     Disconnected: "disconnected ({}); trying again in {} s", "连接已断开（{}）；{} 秒后重试";
+    Unreachable: "the server cannot be reached", "无法连接服务器";
+    ConnectionLost: "the connection was lost", "连接中断";
+    Silence: "the server does not answer", "服务器无响应";
+    ServerSays: "the server says: {}", "服务器：{}";
+    Protocol: "the server speaks another protocol", "服务器使用其他协议";
+    StoreFailed: "what is received cannot be kept any more; check that the disk has room, and start again",
+        "无法继续保存收到的消息；请检查磁盘空间后重新启动";
     LoggedOut: "logged out ({}); start again and log in", "已退出登录（{}）；请重新启动并登录";
     Epoch: "the server was restored from a back-up; {} of your messages are gone", "服务器已从备份恢复；您有 {} 条消息丢失";
     Lost: "gone →{}: {}", "丢失 →{}：{}";

@@ -52,8 +52,12 @@ impl Names {
         if from_peer { self.me.clone() } else { self.conversation(conversation) }
     }
 
-    /// The direct with a user, named as typed, if there is one.
+    /// The direct with a user, named as typed, if there is one; with oneself, the notes.
     pub(super) fn direct_with(&self, name: &str) -> Option<i64> {
+        if name.to_lowercase() == self.me.to_lowercase() {
+            let notes = |state: &&ConversationState| state.kind == ConversationKind::SelfNotes.as_str();
+            return self.conversations.values().find(notes).map(|state| state.conversation_id);
+        }
         let same = |state: &&ConversationState| {
             state.peer_name.to_lowercase() == name.to_lowercase() || state.peer_id.to_string() == name
         };

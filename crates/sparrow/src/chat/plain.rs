@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use sparrow_client::{Client, DisconnectReason, Event, Events, LogOutReason};
+use sparrow_tui::text::clean_line;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::input::{Input, Typed};
@@ -126,7 +127,8 @@ impl Chat<'_> {
                     Some(event) => if let Next::End(ending) = self.event(event).await? {
                         return Ok(ending);
                     },
-                    None => return Ok(Ending::AtOnce),
+                    // Nobody closes the client while it chats: only its store can end the stream.
+                    None => return Err(Quit { code: FAILED, message: self.language.text(Text::StoreFailed, &[]) }),
                 },
                 typed = input.next() => match typed {
                     Typed::Line(line) => if let Next::End(ending) = self.typed(&line, input.is_terminal()).await? {
@@ -186,7 +188,7 @@ impl Chat<'_> {
             Event::Disconnected { reason, retry_in } => {
                 self.offline = true;
                 let seconds = format!("{:.1}", retry_in.as_secs_f64());
-                self.out.aside(&self.language.text(Text::Disconnected, &[&explain(reason), &seconds]));
+                self.out.aside(&self.language.text(Text::Disconnected, &[&self.explain(reason), &seconds]));
             }
             Event::Entry(entry) => self.entry(entry).await?,
             Event::Failed(failed) => {
@@ -222,15 +224,17 @@ impl Chat<'_> {
         }
         Ok(Next::Continue)
     }
-}
 
-fn explain(reason: DisconnectReason) -> String {
-    match reason {
-        DisconnectReason::Silence => "no answer".to_owned(),
-        DisconnectReason::Network(words)
-        | DisconnectReason::Goodbye(words)
-        | DisconnectReason::Refused(words)
-        | DisconnectReason::Protocol(words) => words,
-        _ => String::new(),
+    /// Why there is no connection, for a person.
+    fn explain(&self, reason: DisconnectReason) -> String {
+        let (text, words) = match reason {
+            DisconnectReason::Unreachable => (Text::Unreachable, String::new()),
+            DisconnectReason::Silence => (Text::Silence, String::new()),
+            DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => (Text::ServerSays, word),
+            DisconnectReason::Protocol(_) => (Text::Protocol, String::new()),
+            DisconnectReason::Storage(words) => return words,
+            _ => (Text::ConnectionLost, String::new()),
+        };
+        self.language.text(text, &[&clean_line(&words)])
     }
 }

@@ -1,18 +1,11 @@
 //! What the SDK says on the wire and tells the program, against a scripted server.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod fake;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fake::{Fake, GROUP, ME, OTHER, entry, next_seq, text};
+use crate::fake::{Fake, GROUP, ME, OTHER, TCP, entry, http, next_seq, text};
 use sparrow_client::{Event, StoredSession};
-use sparrow_protocol::{Carrier, Codec, Format, v1};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const TCP: Format = Format { carrier: Carrier::Tcp, codec: Codec::Protobuf };
+use sparrow_protocol::{Format, v1};
 
 #[tokio::test]
 async fn every_carrier_and_codec_sends_receives_and_acknowledges() {
@@ -170,28 +163,6 @@ async fn a_new_epoch_is_read_anew_and_tells_which_own_messages_are_gone() {
     assert_eq!(seqs, [(3, OTHER)], "what is as before does not come again");
     let lost: Vec<i64> = lost.unwrap().iter().map(|message| message.entry.seq).collect();
     assert_eq!(lost, [3]);
-}
-
-/// Answers HTTP requests: a renewal with a session, anything else with a user. Counts renewals.
-async fn http(listener: tokio::net::TcpListener, renewals: Arc<AtomicUsize>) {
-    loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            let mut part = [0; 1024];
-            let read = stream.read(&mut part).await.unwrap();
-            request.extend_from_slice(&part[..read]);
-        }
-        let body = if request.starts_with(b"POST /v1/sessions/refresh") {
-            renewals.fetch_add(1, Ordering::SeqCst);
-            r#"{"accessToken":"new","accessExpires":"9223372036854775807","refreshToken":"next"}"#
-        } else {
-            assert!(String::from_utf8_lossy(&request).to_lowercase().contains("authorization: bearer new"));
-            "{}"
-        };
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-        stream.write_all((head + body).as_bytes()).await.unwrap();
-    }
 }
 
 #[tokio::test]

@@ -1,23 +1,28 @@
 //! A server that does what a test tells it, in any format. It pins what the SDK says on the wire.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use sparrow_client::{
     Carrier, Client, ConversationState, Entry, Event, Events, Interval, Options, Store, StoredSession,
 };
 use sparrow_client::{Content, Timings};
-use sparrow_protocol::{Body, Carrier as Carried, Command, Format, Frame, preface, v1};
-use std::path::Path;
-use std::time::Duration;
+use sparrow_protocol::{Body, Carrier as Carried, Codec, Command, Format, Frame, preface, v1};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 pub(crate) const ME: i64 = 7;
 pub(crate) const OTHER: i64 = 8;
 pub(crate) const GROUP: i64 = 100;
+pub(crate) const TCP: Format = Format { carrier: Carried::Tcp, codec: Codec::Protobuf };
 const FOREVER: i64 = i64::MAX;
 
 pub(crate) struct Fake {
@@ -60,6 +65,11 @@ impl Fake {
 
     /// A client whose connection this server will be asked for.
     pub(crate) async fn client(&self, directory: Option<&Path>) -> Client {
+        Client::resume(self.session(), self.options(directory)).await.unwrap()
+    }
+
+    /// Options with which a client comes here, in a hurry.
+    pub(crate) fn options(&self, directory: Option<&Path>) -> Options {
         let carrier = match self.format.carrier {
             Carried::WebSocket => Carrier::WebSocket,
             Carried::Tcp => Carrier::Tcp(self.address()),
@@ -72,16 +82,20 @@ impl Fake {
             ack_every: millisecond,
             ..Timings::default()
         };
-        let options = Options { carrier, codec: self.format.codec, store, timings, ..Options::default() };
-        Client::resume(self.session(), options).await.unwrap()
+        Options { carrier, codec: self.format.codec, store, timings, ..Options::default() }
     }
 
     /// Takes the next connection up to the welcome.
     pub(crate) async fn accept(&self, epoch: &str) -> Peer {
+        self.accept_with("access", epoch).await
+    }
+
+    /// [`Fake::accept`], of a client that comes with this token.
+    pub(crate) async fn accept_with(&self, token: &str, epoch: &str) -> Peer {
         let (stream, _) = self.listener.accept().await.unwrap();
         let mut peer = Peer { wire: Wire::open(stream, self.format).await, format: self.format };
         let (id, hello) = peer.expect::<v1::Hello>().await;
-        assert_eq!(hello.token, "access");
+        assert_eq!(hello.token, token);
         peer.say(id, &v1::Welcome { epoch: epoch.to_owned(), ..v1::Welcome::default() }).await;
         peer
     }
@@ -163,8 +177,8 @@ impl Peer {
             Wire::Tcp(stream) => stream.write_all(&frame).await.unwrap(),
             Wire::WebSocket(socket) => {
                 let message = match self.format.codec {
-                    sparrow_protocol::Codec::Protobuf => Message::Binary(frame),
-                    sparrow_protocol::Codec::Json => Message::Text(Utf8Bytes::try_from(frame).unwrap()),
+                    Codec::Protobuf => Message::Binary(frame),
+                    Codec::Json => Message::Text(Utf8Bytes::try_from(frame).unwrap()),
                 };
                 socket.send(message).await.unwrap();
             }
@@ -174,6 +188,11 @@ impl Peer {
     /// Answers a `Sync` with one group that has `head` entries.
     pub(crate) async fn sync(&mut self, epoch: &str, head: i64) {
         let (id, _) = self.expect::<v1::Sync>().await;
+        self.answer_sync(id, epoch, head).await;
+    }
+
+    /// The answer to a `Sync`: one group that has `head` entries.
+    pub(crate) async fn answer_sync(&mut self, id: u32, epoch: &str, head: i64) {
         let group = ConversationState {
             conversation_id: GROUP,
             kind: "group".to_owned(),
@@ -204,6 +223,15 @@ impl Peer {
         };
         self.say(id, &page).await;
         (pull.from_seq, pull.to_seq)
+    }
+
+    /// Closes a WebSocket with this code.
+    pub(crate) async fn close(self, code: u16) {
+        let Wire::WebSocket(mut socket) = self.wire else { panic!("TCP has no close codes") };
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::default() };
+        (*socket).close(Some(frame)).await.unwrap();
+        // The close frame of the client, or nothing any more.
+        while let Some(Ok(_)) = socket.next().await {}
     }
 
     pub(crate) async fn push(&mut self, entries: Vec<Entry>) {
@@ -251,5 +279,36 @@ pub(crate) async fn next_seq(events: &mut Events) -> i64 {
         if let Event::Entry(entry) = events.next().await.unwrap() {
             return entry.seq;
         }
+    }
+}
+
+/// The next event for which `pick` has something; others are passed over.
+pub(crate) async fn next_that<T>(events: &mut Events, pick: impl Fn(&Event) -> Option<T>) -> T {
+    loop {
+        if let Some(picked) = pick(&events.next().await.unwrap()) {
+            return picked;
+        }
+    }
+}
+
+/// Answers HTTP requests: a renewal with a session, anything else with a user. Counts renewals.
+pub(crate) async fn http(listener: TcpListener, renewals: Arc<AtomicUsize>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut part = [0; 1024];
+            let read = stream.read(&mut part).await.unwrap();
+            request.extend_from_slice(&part[..read]);
+        }
+        let body = if request.starts_with(b"POST /v1/sessions/refresh") {
+            renewals.fetch_add(1, Ordering::SeqCst);
+            r#"{"accessToken":"new","accessExpires":"9223372036854775807","refreshToken":"next"}"#
+        } else {
+            assert!(String::from_utf8_lossy(&request).to_lowercase().contains("authorization: bearer new"));
+            "{}"
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).await.unwrap();
     }
 }
