@@ -14,6 +14,7 @@ use sparrow_client::{Content, Timings};
 use sparrow_protocol::{Body, Carrier as Carried, Codec, Command, Format, Frame, preface, v1};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -23,6 +24,8 @@ pub(crate) const ME: i64 = 7;
 pub(crate) const OTHER: i64 = 8;
 pub(crate) const GROUP: i64 = 100;
 pub(crate) const TCP: Format = Format { carrier: Carried::Tcp, codec: Codec::Protobuf };
+/// Whatever is awaited comes sooner than this.
+const PATIENCE: Duration = Duration::from_secs(20);
 const FOREVER: i64 = i64::MAX;
 
 pub(crate) struct Fake {
@@ -92,7 +95,7 @@ impl Fake {
 
     /// [`Fake::accept`], of a client that comes with this token.
     pub(crate) async fn accept_with(&self, token: &str, epoch: &str) -> Peer {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
         let mut peer = Peer { wire: Wire::open(stream, self.format).await, format: self.format };
         let (id, hello) = peer.expect::<v1::Hello>().await;
         assert_eq!(hello.token, token);
@@ -133,6 +136,10 @@ impl Wire {
 
 impl Peer {
     async fn receive(&mut self) -> Frame {
+        timeout(PATIENCE, self.next_frame()).await.unwrap()
+    }
+
+    async fn next_frame(&mut self) -> Frame {
         let message: Bytes = match &mut self.wire {
             Wire::Tcp(stream) => {
                 let length = stream.read_u32().await.unwrap();
@@ -276,7 +283,7 @@ pub(crate) fn text(send: &v1::Send) -> &str {
 /// The seq of the next entry.
 pub(crate) async fn next_seq(events: &mut Events) -> i64 {
     loop {
-        if let Event::Entry(entry) = events.next().await.unwrap() {
+        if let Event::Entry(entry) = timeout(PATIENCE, events.next()).await.unwrap().unwrap() {
             return entry.seq;
         }
     }
@@ -285,7 +292,7 @@ pub(crate) async fn next_seq(events: &mut Events) -> i64 {
 /// The next event for which `pick` has something; others are passed over.
 pub(crate) async fn next_that<T>(events: &mut Events, pick: impl Fn(&Event) -> Option<T>) -> T {
     loop {
-        if let Some(picked) = pick(&events.next().await.unwrap()) {
+        if let Some(picked) = pick(&timeout(PATIENCE, events.next()).await.unwrap().unwrap()) {
             return picked;
         }
     }
