@@ -65,9 +65,10 @@ pub(crate) fn stale(root: &Path) -> Result<Vec<String>> {
 }
 
 /// The messages that hold a password or a token: their `Debug` is written by hand, in `crates/protocol/src/redact.rs`.
-const SECRET: [&str; 5] = [
+const SECRET: [&str; 6] = [
     ".sparrow.v1.RegisterRequest",
     ".sparrow.v1.LoginRequest",
+    ".sparrow.v1.ChangePasswordRequest",
     ".sparrow.v1.RefreshRequest",
     ".sparrow.v1.Session",
     ".sparrow.v1.Hello",

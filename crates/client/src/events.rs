@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sparrow_protocol::v1::{ConversationState, Entry, OwnState, Receipt, Signal};
+use sparrow_protocol::v1::{ConversationState, Entry, OwnState, Receipt, Signal, UserPresence};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub enum Event {
     StateChanged(Vec<OwnState>),
     /// A signal of somebody online, such as `typing`.
     Signal(Signal),
+    /// Users one subscribed to came or went.
+    Presence(Vec<UserPresence>),
     /// A conversation is new, or its name, role, members or cursors changed.
     ConversationChanged(ConversationState),
     /// The server was restored from a back-up. Logs have been read anew.

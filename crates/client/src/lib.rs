@@ -38,5 +38,5 @@ pub use sparrow_protocol::Codec;
 pub use sparrow_protocol::v1::{
     Content, Conversation, ConversationList, ConversationState, Device, DeviceList, Entry, FileRef, Interval, Member,
     MemberList, MemberRole, MembershipChange, Mention, OwnState, Receipt, ReceiptList, ReceiptState, Reference,
-    SettingsChange, Signal, User, UserList,
+    SettingsChange, Signal, User, UserList, UserPresence,
 };

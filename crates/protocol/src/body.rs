@@ -57,7 +57,7 @@ macro_rules! bodies {
 
 bodies! {
     Hello, Welcome, Ping, Pong, Goodbye, Error, Ok, Send, SendAck, Push, Ack, Read, ReadAck, Receipt, StateChanged,
-    Signal, Sync, SyncPage, Pull, PullPage, Resync,
+    Signal, PresenceSubscribe, Presence, Sync, SyncPage, Pull, PullPage, Resync,
 }
 
 #[derive(Deserialize)]

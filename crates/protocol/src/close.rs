@@ -23,7 +23,7 @@ pub enum CloseCode {
     Unauthenticated = 4500,
     /// The device was logged out or revoked. Log in again.
     Revoked = 4501,
-    /// The same device opened a newer connection, which stays.
+    /// The same device opened a newer connection, or another device of the user logged in and took its place.
     Replaced = 4502,
     /// The client broke the protocol: a frame that cannot be read, or one before `Hello`.
     ProtocolError = 4503,

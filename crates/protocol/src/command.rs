@@ -36,6 +36,10 @@ pub enum Command {
     StateChanged = 37,
     /// `Signal`.
     Signal = 38,
+    /// `PresenceSubscribe`.
+    PresenceSubscribe = 39,
+    /// `Presence`.
+    Presence = 40,
     /// `Sync`.
     Sync = 48,
     /// `SyncPage`.
@@ -67,6 +71,8 @@ impl Command {
         Self::Receipt,
         Self::StateChanged,
         Self::Signal,
+        Self::PresenceSubscribe,
+        Self::Presence,
         Self::Sync,
         Self::SyncPage,
         Self::Pull,
@@ -103,6 +109,8 @@ impl Command {
             Self::Receipt => "receipt",
             Self::StateChanged => "stateChanged",
             Self::Signal => "signal",
+            Self::PresenceSubscribe => "presenceSubscribe",
+            Self::Presence => "presence",
             Self::Sync => "sync",
             Self::SyncPage => "syncPage",
             Self::Pull => "pull",

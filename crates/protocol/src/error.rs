@@ -18,6 +18,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The name belongs to another account.
     NameTaken,
+    /// The log-in policy allows no further device.
+    TooManyDevices,
     /// The request contradicts the present state.
     Conflict,
     /// The id was used before for another request.
@@ -50,6 +52,7 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
+        Self::TooManyDevices,
         Self::Conflict,
         Self::IdempotencyMismatch,
         Self::TooLarge,
@@ -72,6 +75,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NameTaken => "name_taken",
+            Self::TooManyDevices => "too_many_devices",
             Self::Conflict => "conflict",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::TooLarge => "too_large",
@@ -93,7 +97,11 @@ impl Code {
             Self::Forbidden | Self::NotPermitted => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::NameTaken | Self::Conflict | Self::IdempotencyMismatch | Self::RetryInOrder => 409,
+            Self::NameTaken
+            | Self::TooManyDevices
+            | Self::Conflict
+            | Self::IdempotencyMismatch
+            | Self::RetryInOrder => 409,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
             Self::Internal => 500,

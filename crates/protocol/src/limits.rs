@@ -31,6 +31,9 @@ pub const FILE_MIME_BYTES: usize = 127;
 /// Bytes of a signal's `data`.
 pub const SIGNAL_DATA_BYTES: usize = 4 * 1024;
 
+/// Users in one `PresenceSubscribe`, and so those that one session is told about.
+pub const PRESENCE_USERS: usize = 500;
+
 /// Entries in one `PullPage`.
 pub const PULL_ENTRIES: usize = 200;
 /// Bytes of bodies in one `PullPage` in protobuf; the first entry comes whatever its size.

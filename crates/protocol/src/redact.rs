@@ -37,6 +37,7 @@ macro_rules! redacted {
 redacted! {
     RegisterRequest { shown: [name, display_name, device_name, platform], hidden: [password] },
     LoginRequest { shown: [name, device_name, platform, device_id], hidden: [password] },
+    ChangePasswordRequest { shown: [], hidden: [old_password, new_password] },
     RefreshRequest { shown: [], hidden: [refresh_token] },
     Session { shown: [user, device_id, access_expires, refresh_expires], hidden: [access_token, refresh_token] },
     Hello { shown: [client, version, features, no_pushes], hidden: [token] },

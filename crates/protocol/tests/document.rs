@@ -46,6 +46,7 @@ fn the_limits_are_as_stated() {
         limits::PULL_ENTRIES
     ));
     assert_has_row(&format!("| conversations and states on a `SyncPage` | {} |", limits::SYNC_ITEMS));
+    assert_has_row(&format!("| users in a `PresenceSubscribe` | {} |", limits::PRESENCE_USERS));
     assert_has_row(&format!("| mentions, refs, files | {}, {}, {} |", limits::MENTIONS, limits::REFS, limits::FILES));
 }
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use sparrow_store::directory::WhenFull;
+
 /// The settings of a node. `Config::default()` is a node on this machine alone, in `./sparrow-data`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -19,6 +21,10 @@ pub struct Config {
     pub limits: Limits,
     /// How often clients may do things.
     pub rates: Rates,
+    /// How many devices an account may be logged in on.
+    pub login: Login,
+    /// What browsers may do.
+    pub web: Web,
     /// What computing one password hash costs, and how many may be computed at once.
     pub password_hashing: PasswordHashing,
 }
@@ -69,6 +75,13 @@ pub struct Limits {
     pub append_timeout: Duration,
     /// Members of a group.
     pub group_members: usize,
+    /// Connections open at once on the public listeners together; fewer if the system's limit of file descriptors, less a
+    /// reserve for health, administration and the database, is lower.
+    pub connections: usize,
+    /// Connections of one address that are not logged in; beyond, new ones are closed at once.
+    pub address_connections: usize,
+    /// Connections of one address that are logged in; beyond, `Hello` is refused.
+    pub address_sessions: usize,
     /// Devices of a user.
     pub devices: u32,
     /// Life of an access token.
@@ -83,6 +96,65 @@ pub struct Limits {
     pub http_timeout: Duration,
     /// How long open connections are served after a shutdown began.
     pub shutdown_deadline: Duration,
+}
+
+/// How many devices an account may be logged in on, and what happens to one too many.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Which devices may be logged in together.
+    pub policy: DevicePolicy,
+    /// Whether older devices make room.
+    pub when_full: WhenFull,
+}
+
+/// Which devices of a user may be logged in together; never more than [`Limits::devices`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DevicePolicy {
+    /// Any.
+    Many,
+    /// One of each platform.
+    OnePerPlatform,
+    /// One.
+    Single,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { policy: DevicePolicy::Many, when_full: WhenFull::KickOld }
+    }
+}
+
+/// What browsers may do.
+#[derive(Debug, Clone, Default)]
+pub struct Web {
+    /// Origins whose pages may connect, besides those of the address that is listened on.
+    pub origins: Vec<Origin>,
+}
+
+/// Where a page comes from, as browsers write it: `https://chat.example.org`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads `http://HOST[:PORT]` or `https://HOST[:PORT]`; `None` for anything else. A port that the scheme implies
+    /// anyway is left out, as browsers do.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://")?;
+        let implied = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => return None,
+        };
+        let authority = authority.strip_suffix(implied).unwrap_or(authority);
+        let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        (!authority.is_empty() && authority.bytes().all(host_byte)).then(|| Self(format!("{scheme}://{authority}")))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// How often clients may do things. Each is a token bucket: so many at once (as many as the rate names, if there is no
@@ -164,6 +236,8 @@ impl Default for Config {
             data: PathBuf::from("sparrow-data"),
             limits: Limits::default(),
             rates: Rates::default(),
+            login: Login::default(),
+            web: Web::default(),
             password_hashing: PasswordHashing::default(),
         }
     }
@@ -194,6 +268,9 @@ impl Default for Limits {
             lane_queue: 16 * 1024,
             append_timeout: Duration::from_secs(5),
             group_members: 10_000,
+            connections: 100_000,
+            address_connections: 200,
+            address_sessions: 1_000,
             devices: 10,
             access_token: DAY,
             refresh_token: 30 * DAY,
@@ -201,6 +278,22 @@ impl Default for Limits {
             http_body_bytes: 1024 * 1024,
             http_timeout: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_writes() {
+        let parse = |text| Origin::parse(text).map(|origin| origin.as_str().to_owned());
+        assert_eq!(parse("https://Chat.Example.org:443").as_deref(), Some("https://chat.example.org"));
+        assert_eq!(parse("http://127.0.0.1:7700").as_deref(), Some("http://127.0.0.1:7700"));
+        assert_eq!(parse("http://[::1]:7700").as_deref(), Some("http://[::1]:7700"));
+        for text in ["null", "", "chat.example.org", "ftp://a", "https://", "https://a/b", "https://a b", "https://*"] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use sparrow_protocol::Code;
 
 /// What tells HTTP requests apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,8 +61,28 @@ pub(crate) struct Metrics {
     pub(crate) acks_ignored: Counter,
     /// Batches of receipts that were not told because too many were waiting.
     pub(crate) receipts_dropped: Counter,
+    /// Cursors that devices acknowledged.
+    pub(crate) acks: Counter,
+    /// Requests that were refused, on connections and over HTTP, by error code.
+    pub(crate) errors: Errors,
     /// What was refused because it came too often or too many were there, by limiter.
     pub(crate) limited: Family<LimiterLabels, Counter>,
+}
+
+/// Refusals, by error code.
+pub(crate) type Errors = Family<ErrorLabels, Counter>;
+
+/// What tells refusals apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ErrorLabels {
+    /// The error code.
+    pub(crate) code: &'static str,
+}
+
+impl From<Code> for ErrorLabels {
+    fn from(code: Code) -> Self {
+        Self { code: code.as_str() }
+    }
 }
 
 /// What tells limiters apart.
@@ -100,6 +121,8 @@ impl Metrics {
             resyncs: Counter::default(),
             acks_ignored: Counter::default(),
             receipts_dropped: Counter::default(),
+            acks: Counter::default(),
+            errors: Family::default(),
             limited: Family::default(),
         };
         metrics.register_http();
@@ -127,6 +150,8 @@ impl Metrics {
         registry.register("batch_commands", "Commands in one transaction", self.batch_commands.clone());
         registry.register("commit_seconds", "Seconds to store one batch durably", self.commit_seconds.clone());
         registry.register("lane_waiting", "Commands that waited for the append lane", self.lane_waiting.clone());
+        registry.register("acks", "Cursors that devices acknowledged", self.acks.clone());
+        registry.register("errors", "Refused requests, by error code", self.errors.clone());
         registry.register("acks_ignored", "Cursors of an Ack that made no sense", self.acks_ignored.clone());
         registry.register("receipts_dropped", "Batches of receipts that were not told", self.receipts_dropped.clone());
     }

@@ -16,7 +16,8 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core_tasks::CoreTasks;
-use crate::gateway::{self, Gateway, listener};
+use crate::gateway::admission::Admission;
+use crate::gateway::{self, Gateway, Origins, listener};
 use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::Metrics;
@@ -90,6 +91,7 @@ impl Server {
 
         let gateway = Gateway {
             node: node.clone(),
+            origins: Arc::new(Origins::new(&node.config.web.origins, addresses.http)),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -107,9 +109,11 @@ impl Server {
             axum::Router::new().route("/v1/ws", get(gateway::upgrade)).with_state(Arc::new(gateway.clone()));
         let app = api::router(node.clone(), websocket);
         let tasks = &server.connections;
-        tasks.spawn(listener::serve_http(gateway.clone(), http.0, app));
-        tasks.spawn(listener::serve_http(gateway.clone(), admin.0, api::admin_router(node)));
-        tasks.spawn(listener::serve_tcp(gateway, tcp.0));
+        let public = Admission::public(&node.config.limits, node.metrics.clone());
+        let reserved = Admission::admin(node.metrics.clone());
+        tasks.spawn(listener::serve_http(gateway.clone(), public.clone(), http.0, app));
+        tasks.spawn(listener::serve_http(gateway.clone(), reserved, admin.0, api::admin_router(node)));
+        tasks.spawn(listener::serve_tcp(gateway, public, tcp.0));
         Ok(server)
     }
 

@@ -29,6 +29,49 @@ pub struct User {
     pub display_name: String,
     /// A few words about oneself.
     pub bio: String,
+    /// Who may know whether and when the user is online.
+    pub visibility: Visibility,
+    /// When a session of the user last began or ended, to the minute; `None` if never.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// Who may know whether and when a user is online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Visibility {
+    /// Everybody.
+    #[default]
+    All,
+    /// The user's contacts.
+    Contacts,
+    /// Nobody else.
+    Nobody,
+}
+
+impl Visibility {
+    /// The word in databases and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Contacts => "contacts",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    /// The visibility of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::All, Self::Contacts, Self::Nobody].into_iter().find(|visibility| visibility.as_str() == word)
+    }
+}
+
+/// Changes to a profile; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileChange {
+    /// What is shown.
+    pub display_name: Option<String>,
+    /// A few words about oneself.
+    pub bio: Option<String>,
+    /// Who may know whether and when the user is online.
+    pub visibility: Option<Visibility>,
 }
 
 /// An account to be made.
@@ -237,21 +280,27 @@ pub trait Directory: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Listed<User, String>, StoreError>;
 
-    /// Changes a profile; `None` leaves a field as it is. `None` is answered for an unknown user.
-    async fn update_profile(
+    /// Changes a profile. `None` is answered for an unknown user.
+    async fn update_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError>;
+
+    /// Changes the password's hash and revokes every device of the user but `keep`; answers those. `None` for an unknown
+    /// user.
+    async fn change_password(
         &self,
         user: UserId,
-        display_name: Option<String>,
-        bio: Option<String>,
-    ) -> Result<Option<User>, StoreError>;
+        password_hash: String,
+        keep: DeviceId,
+        now: Timestamp,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 
-    /// Logs a device in: a new one (if the user has fewer than `max_devices`), or again a known one, whose former
-    /// tokens stop working.
+    /// Logs a device in: a new one, or again a known one, whose former tokens stop working. Each of the login's rules is
+    /// held against the user's other devices; where they are too many, either those that were away longest are revoked,
+    /// or the log-in is refused and nothing changes. A device whose refresh tokens have all expired is revoked first.
     async fn log_in_device(
         &self,
         login: DeviceLogin,
         now: Timestamp,
-    ) -> Result<Result<Device, DeviceRefused>, StoreError>;
+    ) -> Result<Result<DeviceLoggedIn, DeviceRefused>, StoreError>;
 
     /// Who an access token speaks for; `None` if it is unknown, expired, or its device was revoked.
     async fn authenticate(&self, access: TokenHash, now: Timestamp) -> Result<Option<Authenticated>, StoreError>;
@@ -277,7 +326,7 @@ pub trait Directory: Send + Sync + 'static {
     /// Gives out the device's next session generation and notes that it was seen. `None` if it was revoked.
     async fn begin_session(&self, device: DeviceId, now: Timestamp) -> Result<Option<i64>, StoreError>;
 
-    /// Notes that a device was seen, to the minute.
+    /// Notes that a device, and its user, was seen, to the minute.
     async fn device_seen(&self, device: DeviceId, now: Timestamp) -> Result<(), StoreError>;
 
     /// A user's devices that are not revoked, by id.
@@ -356,5 +405,36 @@ pub struct DeviceLogin {
     /// Its tokens.
     pub tokens: NewTokens,
     /// How many devices the user may have.
-    pub max_devices: u32,
+    pub rules: Vec<DeviceRule>,
+    /// Whether older devices make room.
+    pub when_full: WhenFull,
+    /// Devices that are connected now: of those that could make room, they come last.
+    pub online: Vec<DeviceId>,
+}
+
+/// How many devices a user may have, the one that logs in included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// True to count only devices of the platform of the one that logs in.
+    pub of_platform: bool,
+    /// How many of them; at least 1.
+    pub most: u32,
+}
+
+/// What happens when a device logs in to an account that has as many as allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The one that was away longest is logged out.
+    KickOld,
+    /// The new one is refused.
+    RejectNew,
+}
+
+/// A device that was logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceLoggedIn {
+    /// The device.
+    pub device: Device,
+    /// Devices that were revoked to make room.
+    pub revoked: Vec<DeviceId>,
 }

@@ -144,6 +144,26 @@ impl Client {
         self.inner.engine.tell(&signal).await
     }
 
+    /// Says of whom one wants to be told that they come and go, at most 500 users, instead of those named before; answers
+    /// how they are now. Changes come as [`Event::Presence`](crate::Event::Presence). A subscription ends with its
+    /// connection: subscribe anew at each [`Event::Connected`](crate::Event::Connected).
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`]; [`Error::Refused`].
+    pub async fn subscribe_presence(&self, user_ids: Vec<i64>) -> Result<Vec<v1::UserPresence>, Error> {
+        let answer: v1::Presence = self.inner.engine.request(&v1::PresenceSubscribe { user_ids }).await?;
+        Ok(answer.users)
+    }
+
+    /// Says who may know whether and when one is online: `all`, `contacts` or `nobody`.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`]; [`Error::Refused`].
+    pub async fn set_presence_visibility(&self, who: &str) -> Result<v1::User, Error> {
+        let change = v1::UpdateProfileRequest { presence: Some(who.to_owned()), ..Default::default() };
+        self.inner.http.update_profile(&change).await
+    }
+
     /// Conversations as this device last heard of them; works without a connection.
     ///
     /// # Errors

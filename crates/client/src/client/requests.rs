@@ -29,7 +29,7 @@ impl Client {
 
     /// Changes one's display name or bio; `None` leaves it.
     pub async fn update_profile(&self, display_name: Option<String>, bio: Option<String>) -> Result<v1::User, Error> {
-        self.inner.http.update_profile(&v1::UpdateProfileRequest { display_name, bio }).await
+        self.inner.http.update_profile(&v1::UpdateProfileRequest { display_name, bio, presence: None }).await
     }
 
     /// One's devices; `cursor` is empty for the first page.

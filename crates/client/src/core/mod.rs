@@ -228,6 +228,9 @@ impl Core {
             Some(Command::Push) => self.push(frame.parse()?, now),
             Some(Command::Receipt) => self.effects.push(Effect::Emit(Event::Receipt(frame.parse()?))),
             Some(Command::Signal) => self.effects.push(Effect::Emit(Event::Signal(frame.parse()?))),
+            Some(Command::Presence) if frame.id == 0 => {
+                self.effects.push(Effect::Emit(Event::Presence(frame.parse::<v1::Presence>()?.users)));
+            }
             Some(Command::StateChanged) => self.state_changed(frame.parse()?, now),
             Some(Command::Resync) => self.start_sync(now),
             _ => self.answered(frame, now)?,

@@ -88,6 +88,13 @@ pub struct User {
     /// True if a device is connected, and the reader may know.
     #[prost(bool, tag = "5")]
     pub online: bool,
+    /// When the user was last connected, to the minute, milliseconds since 1970 UTC; 0 if that is not known, or the reader
+    /// may not know.
+    #[prost(int64, tag = "6")]
+    pub last_seen: i64,
+    /// Who may know the two above: `all`, `contacts` or `nobody`. Told to the user alone.
+    #[prost(string, tag = "7")]
+    pub presence: ::prost::alloc::string::String,
 }
 /// PATCH /v1/me: changes one's profile; a field that is absent stays.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -98,6 +105,20 @@ pub struct UpdateProfileRequest {
     /// The new bio, at most 500 characters.
     #[prost(string, optional, tag = "2")]
     pub bio: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who may know whether and when one is online: `all` (the default), `contacts` or `nobody`.
+    #[prost(string, optional, tag = "3")]
+    pub presence: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// PUT /v1/me/password: changes one's password and logs all other devices out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ChangePasswordRequest {
+    /// The password until now.
+    #[prost(string, tag = "1")]
+    pub old_password: ::prost::alloc::string::String,
+    /// The new one, 8 to 1,024 bytes.
+    #[prost(string, tag = "2")]
+    pub new_password: ::prost::alloc::string::String,
 }
 /// A page of users.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -752,6 +773,34 @@ pub struct Signal {
     /// Who sent it. Set by the server.
     #[prost(int64, tag = "4")]
     pub sender_id: i64,
+}
+/// Asks to be told when users come and go. It replaces what this session asked for before; an empty list ends it.
+/// Answered by `Presence` with the states now; a user who is not named there does not exist.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PresenceSubscribe {
+    /// Who. At most 500.
+    #[prost(int64, repeated, tag = "1")]
+    pub user_ids: ::prost::alloc::vec::Vec<i64>,
+}
+/// Who is online. The answer to `PresenceSubscribe`, and, with id 0, a push about those whose state changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Presence {
+    /// The states.
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<UserPresence>,
+}
+/// Whether a user is online, as far as the reader may know: who may not sees them offline, and never seen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserPresence {
+    /// Who.
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+    /// True if a device is connected.
+    #[prost(bool, tag = "2")]
+    pub online: bool,
+    /// When the user was last connected, to the minute, milliseconds since 1970 UTC; 0 if that is not known.
+    #[prost(int64, tag = "3")]
+    pub last_seen: i64,
 }
 /// First frame of a client. Nothing else is accepted before it, and it is accepted once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -206,6 +206,120 @@ impl<'de> serde::Deserialize<'de> for AddMembersRequest {
         deserializer.deserialize_struct("sparrow.v1.AddMembersRequest", FIELDS, GeneratedVisitor)
     }
 }
+impl serde::Serialize for ChangePasswordRequest {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.old_password.is_empty() {
+            len += 1;
+        }
+        if !self.new_password.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("sparrow.v1.ChangePasswordRequest", len)?;
+        if !self.old_password.is_empty() {
+            struct_ser.serialize_field("oldPassword", &self.old_password)?;
+        }
+        if !self.new_password.is_empty() {
+            struct_ser.serialize_field("newPassword", &self.new_password)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ChangePasswordRequest {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "old_password",
+            "oldPassword",
+            "new_password",
+            "newPassword",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            OldPassword,
+            NewPassword,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "oldPassword" | "old_password" => Ok(GeneratedField::OldPassword),
+                            "newPassword" | "new_password" => Ok(GeneratedField::NewPassword),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ChangePasswordRequest;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct sparrow.v1.ChangePasswordRequest")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ChangePasswordRequest, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut old_password__ = None;
+                let mut new_password__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::OldPassword => {
+                            if old_password__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("oldPassword"));
+                            }
+                            old_password__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::NewPassword => {
+                            if new_password__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("newPassword"));
+                            }
+                            new_password__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(ChangePasswordRequest {
+                    old_password: old_password__.unwrap_or_default(),
+                    new_password: new_password__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("sparrow.v1.ChangePasswordRequest", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for ChangeRoleRequest {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -4346,6 +4460,200 @@ impl<'de> serde::Deserialize<'de> for Pong {
         deserializer.deserialize_struct("sparrow.v1.Pong", FIELDS, GeneratedVisitor)
     }
 }
+impl serde::Serialize for Presence {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.users.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("sparrow.v1.Presence", len)?;
+        if !self.users.is_empty() {
+            struct_ser.serialize_field("users", &self.users)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for Presence {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "users",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Users,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "users" => Ok(GeneratedField::Users),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = Presence;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct sparrow.v1.Presence")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<Presence, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut users__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Users => {
+                            if users__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("users"));
+                            }
+                            users__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Presence {
+                    users: users__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("sparrow.v1.Presence", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for PresenceSubscribe {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.user_ids.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("sparrow.v1.PresenceSubscribe", len)?;
+        if !self.user_ids.is_empty() {
+            struct_ser.serialize_field("userIds", &self.user_ids.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for PresenceSubscribe {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "user_ids",
+            "userIds",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            UserIds,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "userIds" | "user_ids" => Ok(GeneratedField::UserIds),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = PresenceSubscribe;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct sparrow.v1.PresenceSubscribe")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<PresenceSubscribe, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut user_ids__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::UserIds => {
+                            if user_ids__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("userIds"));
+                            }
+                            user_ids__ = 
+                                Some(map_.next_value::<Vec<::pbjson::private::NumberDeserialize<_>>>()?
+                                    .into_iter().map(|x| x.0).collect())
+                            ;
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(PresenceSubscribe {
+                    user_ids: user_ids__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("sparrow.v1.PresenceSubscribe", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for Pull {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -7829,12 +8137,18 @@ impl serde::Serialize for UpdateProfileRequest {
         if self.bio.is_some() {
             len += 1;
         }
+        if self.presence.is_some() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("sparrow.v1.UpdateProfileRequest", len)?;
         if let Some(v) = self.display_name.as_ref() {
             struct_ser.serialize_field("displayName", v)?;
         }
         if let Some(v) = self.bio.as_ref() {
             struct_ser.serialize_field("bio", v)?;
+        }
+        if let Some(v) = self.presence.as_ref() {
+            struct_ser.serialize_field("presence", v)?;
         }
         struct_ser.end()
     }
@@ -7849,12 +8163,14 @@ impl<'de> serde::Deserialize<'de> for UpdateProfileRequest {
             "display_name",
             "displayName",
             "bio",
+            "presence",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             DisplayName,
             Bio,
+            Presence,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -7879,6 +8195,7 @@ impl<'de> serde::Deserialize<'de> for UpdateProfileRequest {
                         match value {
                             "displayName" | "display_name" => Ok(GeneratedField::DisplayName),
                             "bio" => Ok(GeneratedField::Bio),
+                            "presence" => Ok(GeneratedField::Presence),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -7900,6 +8217,7 @@ impl<'de> serde::Deserialize<'de> for UpdateProfileRequest {
             {
                 let mut display_name__ = None;
                 let mut bio__ = None;
+                let mut presence__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::DisplayName => {
@@ -7914,6 +8232,12 @@ impl<'de> serde::Deserialize<'de> for UpdateProfileRequest {
                             }
                             bio__ = map_.next_value()?;
                         }
+                        GeneratedField::Presence => {
+                            if presence__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("presence"));
+                            }
+                            presence__ = map_.next_value()?;
+                        }
                         GeneratedField::__SkipField__ => {
                             let _ = map_.next_value::<serde::de::IgnoredAny>()?;
                         }
@@ -7922,6 +8246,7 @@ impl<'de> serde::Deserialize<'de> for UpdateProfileRequest {
                 Ok(UpdateProfileRequest {
                     display_name: display_name__,
                     bio: bio__,
+                    presence: presence__,
                 })
             }
         }
@@ -7951,6 +8276,12 @@ impl serde::Serialize for User {
         if self.online {
             len += 1;
         }
+        if self.last_seen != 0 {
+            len += 1;
+        }
+        if !self.presence.is_empty() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("sparrow.v1.User", len)?;
         if self.user_id != 0 {
             #[allow(clippy::needless_borrow)]
@@ -7969,6 +8300,14 @@ impl serde::Serialize for User {
         if self.online {
             struct_ser.serialize_field("online", &self.online)?;
         }
+        if self.last_seen != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("lastSeen", ToString::to_string(&self.last_seen).as_str())?;
+        }
+        if !self.presence.is_empty() {
+            struct_ser.serialize_field("presence", &self.presence)?;
+        }
         struct_ser.end()
     }
 }
@@ -7986,6 +8325,9 @@ impl<'de> serde::Deserialize<'de> for User {
             "displayName",
             "bio",
             "online",
+            "last_seen",
+            "lastSeen",
+            "presence",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -7995,6 +8337,8 @@ impl<'de> serde::Deserialize<'de> for User {
             DisplayName,
             Bio,
             Online,
+            LastSeen,
+            Presence,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -8022,6 +8366,8 @@ impl<'de> serde::Deserialize<'de> for User {
                             "displayName" | "display_name" => Ok(GeneratedField::DisplayName),
                             "bio" => Ok(GeneratedField::Bio),
                             "online" => Ok(GeneratedField::Online),
+                            "lastSeen" | "last_seen" => Ok(GeneratedField::LastSeen),
+                            "presence" => Ok(GeneratedField::Presence),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -8046,6 +8392,8 @@ impl<'de> serde::Deserialize<'de> for User {
                 let mut display_name__ = None;
                 let mut bio__ = None;
                 let mut online__ = None;
+                let mut last_seen__ = None;
+                let mut presence__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::UserId => {
@@ -8080,6 +8428,20 @@ impl<'de> serde::Deserialize<'de> for User {
                             }
                             online__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::LastSeen => {
+                            if last_seen__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("lastSeen"));
+                            }
+                            last_seen__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Presence => {
+                            if presence__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("presence"));
+                            }
+                            presence__ = Some(map_.next_value()?);
+                        }
                         GeneratedField::__SkipField__ => {
                             let _ = map_.next_value::<serde::de::IgnoredAny>()?;
                         }
@@ -8091,6 +8453,8 @@ impl<'de> serde::Deserialize<'de> for User {
                     display_name: display_name__.unwrap_or_default(),
                     bio: bio__.unwrap_or_default(),
                     online: online__.unwrap_or_default(),
+                    last_seen: last_seen__.unwrap_or_default(),
+                    presence: presence__.unwrap_or_default(),
                 })
             }
         }
@@ -8207,6 +8571,145 @@ impl<'de> serde::Deserialize<'de> for UserList {
             }
         }
         deserializer.deserialize_struct("sparrow.v1.UserList", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for UserPresence {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if self.user_id != 0 {
+            len += 1;
+        }
+        if self.online {
+            len += 1;
+        }
+        if self.last_seen != 0 {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("sparrow.v1.UserPresence", len)?;
+        if self.user_id != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("userId", ToString::to_string(&self.user_id).as_str())?;
+        }
+        if self.online {
+            struct_ser.serialize_field("online", &self.online)?;
+        }
+        if self.last_seen != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("lastSeen", ToString::to_string(&self.last_seen).as_str())?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for UserPresence {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "user_id",
+            "userId",
+            "online",
+            "last_seen",
+            "lastSeen",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            UserId,
+            Online,
+            LastSeen,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "userId" | "user_id" => Ok(GeneratedField::UserId),
+                            "online" => Ok(GeneratedField::Online),
+                            "lastSeen" | "last_seen" => Ok(GeneratedField::LastSeen),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = UserPresence;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct sparrow.v1.UserPresence")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<UserPresence, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut user_id__ = None;
+                let mut online__ = None;
+                let mut last_seen__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::UserId => {
+                            if user_id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("userId"));
+                            }
+                            user_id__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Online => {
+                            if online__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("online"));
+                            }
+                            online__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::LastSeen => {
+                            if last_seen__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("lastSeen"));
+                            }
+                            last_seen__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(UserPresence {
+                    user_id: user_id__.unwrap_or_default(),
+                    online: online__.unwrap_or_default(),
+                    last_seen: last_seen__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("sparrow.v1.UserPresence", FIELDS, GeneratedVisitor)
     }
 }
 impl serde::Serialize for Welcome {

@@ -153,6 +153,12 @@ fn messaging() -> Vec<Sample> {
         data: r#"{"n":1}"#.into(),
         sender_id: ALICE,
     };
+    let presence = v1::Presence {
+        users: vec![
+            v1::UserPresence { user_id: ALICE, online: true, last_seen: 0 },
+            v1::UserPresence { user_id: BOB, online: false, last_seen: TIME },
+        ],
+    };
     let draft = v1::OwnState { kind: "draft".into(), key: CONVERSATION.to_string(), value: String::new() };
     let mut entries = other_entries();
     entries.push(message_entry());
@@ -167,6 +173,8 @@ fn messaging() -> Vec<Sample> {
         sample("receipt", 0, &receipt),
         sample("stateChanged", 0, &v1::StateChanged { states: vec![cursor_state(), draft] }),
         sample("signal", 0, &signal),
+        sample("presenceSubscribe", 12, &v1::PresenceSubscribe { user_ids: vec![BOB, i64::MAX] }),
+        sample("presence: states", 12, &presence),
     ]
 }
 

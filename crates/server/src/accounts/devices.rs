@@ -1,9 +1,10 @@
 //! A user's devices: the list, and who is logged out.
 
 use sparrow_protocol::{DeviceId, UserId};
-use sparrow_store::directory::{Device, Listed};
+use sparrow_store::directory::{Device, DeviceRule, Listed};
 
 use super::Accounts;
+use crate::config::{Config, DevicePolicy};
 use crate::failure::Failure;
 use crate::messaging::EndReason;
 use crate::paging::Paging;
@@ -31,17 +32,14 @@ impl Accounts {
         self.messaging.end_sessions(device, EndReason::Revoked);
         Ok(())
     }
+}
 
-    /// Logs out the device that was away longest, so that a new one can log in: who has the password is never locked
-    /// out by forgotten installations.
-    pub(super) async fn make_room(&self, user: UserId) -> Result<(), Failure> {
-        let devices = self.store.devices(user).await?;
-        let oldest = devices
-            .iter()
-            .min_by_key(|device| (self.messaging.is_device_online(device.device), device.last_seen, device.device));
-        match oldest {
-            Some(oldest) => self.revoke(user, oldest.device).await,
-            None => Ok(()),
-        }
+/// How many devices may be logged in together, as the store counts them.
+pub(super) fn rules(config: &Config) -> Vec<DeviceRule> {
+    let all = |most| DeviceRule { of_platform: false, most };
+    match config.login.policy {
+        DevicePolicy::Many => vec![all(config.limits.devices)],
+        DevicePolicy::OnePerPlatform => vec![DeviceRule { of_platform: true, most: 1 }, all(config.limits.devices)],
+        DevicePolicy::Single => vec![all(1)],
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use sparrow_protocol::{Code, DeviceId, Timestamp, UserId, Username};
 use sparrow_store::Store;
-use sparrow_store::directory::{Device, DeviceLogin, DeviceRefused, NameTaken, NewUser, Refreshed, User};
+use sparrow_store::directory::{
+    DeviceLoggedIn, DeviceLogin, DeviceRefused, NameTaken, NewUser, Refreshed, User, Visibility,
+};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,6 +29,8 @@ pub(crate) struct Identity {
     pub(crate) user: UserId,
     /// Its name.
     pub(crate) name: String,
+    /// Who may know that the user is online.
+    pub(crate) visibility: Visibility,
     /// The device that the token belongs to.
     pub(crate) device: DeviceId,
     /// When the access token stops working.
@@ -131,7 +135,8 @@ impl Accounts {
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Identity, Failure> {
         let hash = token::hash(token).ok_or_else(unauthenticated)?;
         let known = self.store.authenticate(hash, self.clock.now()).await?.ok_or_else(unauthenticated)?;
-        Ok(Identity { user: known.user.user, name: known.user.name, device: known.device, expires: known.expires })
+        let User { user, name, visibility, .. } = known.user;
+        Ok(Identity { user, name, visibility, device: known.device, expires: known.expires })
     }
 
     /// Makes an account and logs its first device in.
@@ -163,6 +168,23 @@ impl Accounts {
             Some(user) if right => self.log_in_device(user, log_in.device, log_in.installation).await,
             _ => Err(Failure::new(Code::Unauthenticated, "The name or the password is wrong; check both.")),
         }
+    }
+
+    /// Changes the caller's password, which it has to know; all other devices are logged out. The old password is a guess
+    /// like that of a log-in, and limited with them.
+    pub(crate) async fn change_password(&self, me: &Identity, old: Password, new: Password) -> Result<(), Failure> {
+        let name = Username::parse(&me.name).map_err(|_| unauthenticated())?;
+        self.allow_password(Some(&name), None).await?;
+        let known = self.store.credentials(&name).await?.and_then(|known| known.password_hash);
+        if !self.passwords.verify(old, known).await? {
+            return Err(Failure::new(Code::Forbidden, "The old password is wrong; enter it again."));
+        }
+        let hash = self.passwords.hash(new).await?;
+        let changed = self.store.change_password(me.user, hash, me.device, self.clock.now()).await?;
+        for device in changed.ok_or_else(unauthenticated)? {
+            self.messaging.end_sessions(device, EndReason::Revoked);
+        }
+        Ok(())
     }
 
     /// Exchanges a refresh token. One that was exchanged long ago is in wrong hands: its device is logged out.
@@ -203,16 +225,19 @@ impl Accounts {
             name: installation.name,
             platform: installation.platform,
             tokens: tokens.stored,
-            max_devices: self.config.limits.devices,
+            rules: devices::rules(&self.config),
+            when_full: self.config.login.when_full,
+            online: self.messaging.online_devices(user.user),
         };
-        let mut outcome = self.store.log_in_device(login.clone(), now).await?;
-        if outcome == Err(DeviceRefused::TooMany) {
-            self.make_room(user.user).await?;
-            outcome = self.store.log_in_device(login, now).await?;
-        }
-        match outcome {
-            Ok(Device { device, .. }) => Ok(LoggedIn::new(user, device, tokens)),
-            Err(DeviceRefused::TooMany) => Err(Failure::new(Code::Conflict, "You are logged in on too many devices.")),
+        match self.store.log_in_device(login, now).await? {
+            Ok(DeviceLoggedIn { device, revoked }) => {
+                revoked.into_iter().for_each(|device| self.messaging.end_sessions(device, EndReason::Replaced));
+                Ok(LoggedIn::new(user, device.device, tokens))
+            }
+            Err(DeviceRefused::TooMany) => Err(Failure::new(
+                Code::TooManyDevices,
+                "This account is logged in on as many devices as allowed; log out on another one first.",
+            )),
             Err(DeviceRefused::Unknown) => Err(Failure::not_found("device")),
         }
     }

@@ -10,13 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Body, Caller, Peer};
-use super::openapi::{Conflict, NotFound, Unauthenticated};
+use super::openapi::{Conflict, Forbidden, NotFound, Unauthenticated};
 use super::state::Api;
 use super::wire;
 use crate::accounts::{Installation, LogIn, Password, Registration};
 use crate::failure::Failure;
 use crate::text;
-use crate::users::{self, ProfileChange, UserRef};
+use crate::users::{self, UserRef};
 
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
@@ -26,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(refresh))
         .routes(routes!(log_out))
         .routes(routes!(me, change_profile))
+        .routes(routes!(change_password))
 }
 
 /// Make an account and log in.
@@ -62,14 +63,15 @@ async fn register(
 /// Log in.
 ///
 /// A device that logs in again (`deviceId`) gets new tokens; its former ones stop working. Where the account has as many
-/// devices as allowed, the one that was away longest is logged out.
+/// devices as the log-in policy allows, the one that was away longest is logged out (`replaced`), or this log-in is
+/// refused (`too_many_devices`), as the policy says.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "accounts", operation_id = "logIn",
     request_body(content = ref("#/components/schemas/LoginRequest"),
         example = json!({"name": "alice", "password": "correct horse battery", "platform": "terminal"})),
     responses(
         (status = 201, description = "This device is logged in.", body = ref("#/components/schemas/Session")),
-        Unauthenticated, NotFound,
+        Unauthenticated, NotFound, Conflict,
     ),
     security(()),
 )]
@@ -135,7 +137,26 @@ async fn log_out(State(api): State<Arc<Api>>, Caller(me): Caller) -> Result<Stat
 )]
 async fn me(State(api): State<Arc<Api>>, Caller(me): Caller) -> Result<Json<v1::User>, Failure> {
     let user = users::find(&api.node, me.user, &UserRef::Me).await?;
-    Ok(Json(wire::user(&api.node, user)))
+    Ok(Json(wire::own_user(&api.node, user)))
+}
+
+/// Change one's own password. All other devices are logged out, and their connections end.
+///
+/// The old password counts as a log-in to the account, right or wrong.
+#[utoipa::path(
+    put, path = "/v1/me/password", tag = "accounts", operation_id = "changePassword",
+    request_body(content = ref("#/components/schemas/ChangePasswordRequest"),
+        example = json!({"oldPassword": "correct horse battery", "newPassword": "staple another horse"})),
+    responses((status = 204, description = "Changed."), Forbidden),
+)]
+async fn change_password(
+    State(api): State<Arc<Api>>,
+    Caller(me): Caller,
+    Body(request): Body<v1::ChangePasswordRequest>,
+) -> Result<StatusCode, Failure> {
+    let (old, new) = (Password::parse(request.old_password)?, Password::parse_new(request.new_password)?);
+    api.node.accounts.change_password(&me, old, new).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Change one's own profile.
@@ -149,7 +170,8 @@ async fn change_profile(
     Caller(me): Caller,
     Body(request): Body<v1::UpdateProfileRequest>,
 ) -> Result<Json<v1::User>, Failure> {
-    let change = ProfileChange::parse(request.display_name.as_deref(), request.bio.as_deref())?;
+    let (name, bio, presence) = (request.display_name, request.bio, request.presence);
+    let change = users::parse_change(name.as_deref(), bio.as_deref(), presence.as_deref())?;
     let user = users::change_profile(&api.node, me.user, change).await?;
-    Ok(Json(wire::user(&api.node, user)))
+    Ok(Json(wire::own_user(&api.node, user)))
 }

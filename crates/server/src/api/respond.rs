@@ -15,7 +15,7 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use crate::failure::Failure;
-use crate::metrics::{HttpLabels, Metrics};
+use crate::metrics::{Errors, HttpLabels, Metrics};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,7 +31,7 @@ pub(super) async fn finish(State(metrics): State<Arc<Metrics>>, request: Request
     let span = tracing::info_span!("http", %method, %route, %request_id);
 
     let mut response = next.run(request).instrument(span.clone()).await;
-    write_failure(&mut response, &request_id);
+    write_failure(&mut response, &request_id, &metrics.errors);
     write_headers(response.headers_mut(), &request_id);
 
     let (elapsed, status) = (begun.elapsed(), response.status().as_u16());
@@ -51,12 +51,13 @@ fn known(method: String) -> String {
 }
 
 /// Replaces whatever an error answer carries by the `Error` message.
-fn write_failure(response: &mut Response, request_id: &str) {
+fn write_failure(response: &mut Response, request_id: &str, errors: &Errors) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return;
     }
     let failure = response.extensions_mut().remove::<Failure>().unwrap_or_else(|| super::refuse::from_status(status));
+    errors.get_or_create(&failure.code.into()).inc();
     let mut error = failure.to_wire();
     request_id.clone_into(&mut error.request_id);
     let body = serde_json::to_vec(&error).unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 use sparrow_protocol::{DeviceId, Role, Seq, UserId, v1};
-use sparrow_store::directory::{Device, MemberCursor, User};
+use sparrow_store::SYSTEM_USER;
+use sparrow_store::directory::{Device, MemberCursor, User, Visibility};
 use sparrow_store::log::StoredEntry;
 
 use crate::accounts::LoggedIn;
@@ -11,21 +12,31 @@ use crate::messaging::wire::Trust;
 use crate::messaging::{self, Submitted};
 use crate::node::Node;
 
-/// An account.
+/// An account, as others see it.
 pub(super) fn user(node: &Node, user: User) -> v1::User {
+    let presence = node.messaging.presence(SYSTEM_USER, &user);
     v1::User {
         user_id: user.user.get(),
         name: user.name,
         display_name: user.display_name,
         bio: user.bio,
-        online: node.messaging.is_online(user.user),
+        online: presence.online,
+        last_seen: presence.last_seen,
+        presence: String::new(),
     }
+}
+
+/// An account, as its owner sees it.
+pub(super) fn own_user(node: &Node, own: User) -> v1::User {
+    let visibility = own.visibility;
+    let shown = user(node, User { visibility: Visibility::All, ..own });
+    v1::User { presence: visibility.as_str().to_owned(), ..shown }
 }
 
 /// Tokens, for their owner.
 pub(super) fn session(node: &Node, logged_in: LoggedIn) -> v1::Session {
     v1::Session {
-        user: Some(user(node, logged_in.user)),
+        user: Some(own_user(node, logged_in.user)),
         device_id: logged_in.device.get(),
         access_token: logged_in.access,
         access_expires: logged_in.access_expires.millis(),

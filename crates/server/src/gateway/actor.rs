@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use super::session::{Effect, Identified, Load};
 use super::{Counted, Gateway};
 use crate::accounts::Identity;
 use crate::limits::Bucket;
-use crate::messaging::{EndReason, Messaging, Outgoing, Registered, Session, encode};
+use crate::messaging::{EndReason, Outgoing, Registered, Session, encode};
+use crate::node::Node;
 
 /// Frames read before what they led to is written.
 const FRAMES_AT_ONCE: usize = 64;
@@ -151,7 +153,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
         if self.load.is_none()
             && let Some((request, load)) = self.loads.pop_front()
         {
-            self.load = Some(begin_load(&self.gateway.node.messaging, self.session(), request, load));
+            self.load = Some(begin_load(&self.gateway.node, self.state.session(), request, load));
         }
         let Some(load) = &mut self.load else { return false };
         let Poll::Ready(answer) = load.as_mut().poll(cx) else { return false };
@@ -280,20 +282,27 @@ impl<'a, C: Carrier> Actor<'a, C> {
 }
 
 fn begin_load(
-    messaging: &Messaging,
-    session: &Session,
+    node: &Node,
+    session: &Arc<Session>,
     request: u32,
     load: Load,
 ) -> Pin<Box<dyn Future<Output = Bytes> + Send>> {
-    let (messaging, user, format) = (messaging.clone(), session.user, session.format);
+    let (messaging, errors) = (node.messaging.clone(), node.metrics.errors.clone());
+    let (session, user, format) = (session.clone(), session.user, session.format);
     Box::pin(async move {
         let answer = match load {
             Load::Pull(pull) => {
                 messaging.session_pull(user, pull, format.codec).await.map(|page| encode(format, request, &page))
             }
+            Load::Presence(subscribe) => {
+                messaging.watch(&session, subscribe).await.map(|states| encode(format, request, &states))
+            }
             Load::Sync(sync) => messaging.sync(user, sync).await.map(|page| encode(format, request, &page)),
         };
-        answer.unwrap_or_else(|failure| encode(format, request, &failure.to_wire()))
+        answer.unwrap_or_else(|failure| {
+            errors.get_or_create(&failure.code.into()).inc();
+            encode(format, request, &failure.to_wire())
+        })
     })
 }
 

@@ -6,6 +6,7 @@ use sparrow_protocol::{CloseCode, Code, DeviceId, Format, v1};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::actor::Actor;
+use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received};
 use super::handshake::{Admitted, admit};
 use super::session::{Dismissal, Unidentified};
@@ -24,6 +25,7 @@ pub(super) struct Connection<C> {
     format: Format,
     hello_due: Instant,
     frames: Bucket,
+    place: Place,
     _counted: Counted,
 }
 
@@ -50,10 +52,10 @@ impl From<CloseCode> for Exit {
 
 impl<C: Carrier> Connection<C> {
     /// A connection whose client has to say `Hello` until `hello_due`.
-    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant) -> Self {
+    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant, place: Place) -> Self {
         let counted = Counted::new(&gateway.node.metrics.connections);
         let frames = gateway.node.limits.new_connection();
-        Self { gateway, carrier, format, hello_due, frames, _counted: counted }
+        Self { gateway, carrier, format, hello_due, frames, place, _counted: counted }
     }
 
     /// Serves the connection to its end.
@@ -107,7 +109,7 @@ impl<C: Carrier> Connection<C> {
             },
         };
         let (request, hello) = Unidentified::on_frame(self.format.decode(bytes)).map_err(Exit::Dismissed)?;
-        let admitted = timeout_at(self.hello_due, admit(&self.gateway, self.format, request, hello)).await;
+        let admitted = timeout_at(self.hello_due, admit(&self.gateway, &self.place, self.format, request, hello)).await;
         admitted.map_err(|_elapsed| Exit::from(CloseCode::Overloaded))?.map_err(Exit::Dismissed)
     }
 
@@ -134,6 +136,9 @@ impl<C: Carrier> Connection<C> {
                 (Some(dismissal), closing)
             }
         };
+        if let Some((_, failure)) = dismissal.as_ref().and_then(|dismissal| dismissal.error.as_ref()) {
+            self.gateway.node.metrics.errors.get_or_create(&failure.code.into()).inc();
+        }
         let (write_timeout, format) = (limits.write_timeout, self.format);
         let said = timeout(write_timeout, async {
             if let Some(dismissal) = dismissal.filter(|dismissal| dismissal.code != CloseCode::Slow) {

@@ -3,6 +3,7 @@
 use sparrow_protocol::{CloseCode, Code, Format, limits, v1};
 
 use super::Gateway;
+use super::admission::Place;
 use super::session::Dismissal;
 use crate::accounts::Identity;
 use crate::config::Limits;
@@ -23,6 +24,7 @@ pub(super) struct Admitted {
 /// Checks the token and makes the session findable: pushes flow from here on, after the `Welcome`.
 pub(super) async fn admit(
     gateway: &Gateway,
+    place: &Place,
     format: Format,
     request: u32,
     hello: v1::Hello,
@@ -39,6 +41,7 @@ pub(super) async fn admit(
     let mark = node.messaging.revocation_mark();
     let identity = node.accounts.authenticate(&hello.token).await.map_err(dismiss)?;
     node.limits.session(identity.user).map_err(dismiss)?;
+    place.begin_session().map_err(dismiss)?;
     let generation = node.store.begin_session(identity.device, node.clock.now()).await;
     let Some(generation) = generation.map_err(|error| dismiss(error.into()))? else {
         return Err(Dismissal::new(CloseCode::Revoked));
@@ -52,6 +55,8 @@ pub(super) async fn admit(
         generation,
         format,
         pushes: !hello.no_pushes,
+        visibility: identity.visibility,
+        errors: node.metrics.errors.clone(),
         bounds: Bounds { frames: limits.session_queue_frames, bytes: limits.session_queue_bytes },
     });
     session.outbound.accept_request();

@@ -11,14 +11,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
+use super::admission::{Admission, Place};
 use super::{Gateway, tcp};
 use crate::limits::ClientAddress;
 
-/// Connections that one listener has open at once; beyond, new ones wait in the backlog.
-pub(crate) const CONNECTIONS: usize = 100_000;
 /// How long a request's header may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest header of a request, in bytes; what hyper buffers of one at most.
@@ -27,41 +25,35 @@ const HEADER_BYTES: usize = 32 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A place among a listener's connections; held by the connection wherever it goes.
-#[derive(Debug, Clone)]
-pub(crate) struct Permit {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
 /// Serves HTTP, and what it is upgraded to, until the node drains.
-pub(crate) async fn serve_http(gateway: Gateway, listener: TcpListener, app: Router) {
-    accept(&gateway.clone(), listener, |stream, address, permit| {
-        gateway.spawn(http(gateway.clone(), stream, address, permit, app.clone()));
+pub(crate) async fn serve_http(gateway: Gateway, admission: Arc<Admission>, listener: TcpListener, app: Router) {
+    accept(&gateway.clone(), &admission, listener, |stream, address, place| {
+        gateway.spawn(http(gateway.clone(), stream, address, place, app.clone()));
     })
     .await;
 }
 
 /// Serves the TCP protocol until the node drains.
-pub(crate) async fn serve_tcp(gateway: Gateway, listener: TcpListener) {
-    accept(&gateway.clone(), listener, |stream, _address, permit| {
-        let connection = tcp::serve(gateway.clone(), stream);
-        gateway.spawn(async move {
-            let _permit = permit;
-            connection.await;
-        });
+pub(crate) async fn serve_tcp(gateway: Gateway, admission: Arc<Admission>, listener: TcpListener) {
+    accept(&gateway.clone(), &admission, listener, |stream, _address, place| {
+        gateway.spawn(tcp::serve(gateway.clone(), stream, place));
     })
     .await;
 }
 
-async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStream, ClientAddress, Permit)) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(
+    gateway: &Gateway,
+    admission: &Arc<Admission>,
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, ClientAddress, Place),
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let next = async {
-            let permit = places.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let vacancy = admission.vacancy().await;
+            (vacancy, listener.accept().await)
         };
-        let Some((Ok(permit), accepted)) = gateway.draining.run_until_cancelled(next).await else { return };
+        let Some((Some(vacancy), accepted)) = gateway.draining.run_until_cancelled(next).await else { return };
         match accepted {
             Ok((stream, address)) => {
                 pause = FIRST_PAUSE;
@@ -69,7 +61,11 @@ async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStre
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY was not set");
                 }
-                serve(stream, ClientAddress::of(address.ip()), Permit { _permit: Arc::new(permit) });
+                let address = ClientAddress::of(address.ip());
+                // Without a place the socket is dropped: whoever floods is not worth an answer.
+                if let Some(place) = vacancy.take(address) {
+                    serve(stream, address, place);
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, ?pause, "a connection could not be accepted; waiting");
@@ -80,9 +76,9 @@ async fn accept(gateway: &Gateway, listener: TcpListener, serve: impl Fn(TcpStre
     }
 }
 
-async fn http(gateway: Gateway, stream: TcpStream, address: ClientAddress, permit: Permit, app: Router) {
+async fn http(gateway: Gateway, stream: TcpStream, address: ClientAddress, place: Place, app: Router) {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(permit.clone());
+        request.extensions_mut().insert(place.clone());
         request.extensions_mut().insert(address);
         app.clone().oneshot(request.map(Body::new))
     });

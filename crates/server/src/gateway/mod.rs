@@ -4,11 +4,13 @@
 //! of them, [`actor`] its main part; [`session`] says, without sockets or `async`, what each frame means. Commands are carried out by `messaging`.
 
 mod actor;
+pub(crate) mod admission;
 mod carrier;
 mod connection;
 mod handshake;
 mod heartbeat;
 pub(crate) mod listener;
+mod origin;
 mod session;
 mod tcp;
 mod websocket;
@@ -23,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::node::Node;
 
+pub(crate) use origin::Origins;
 pub(crate) use websocket::upgrade;
 
 /// What every connection needs to know of the node it belongs to.
@@ -30,6 +33,8 @@ pub(crate) use websocket::upgrade;
 pub(crate) struct Gateway {
     /// The node.
     pub(crate) node: Arc<Node>,
+    /// Which web pages may connect.
+    pub(crate) origins: Arc<Origins>,
     /// Owns the tasks of all connections.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when connections are to answer what they accepted and leave.

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::Gateway;
+use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received, linger};
 use super::connection::Connection;
 
@@ -24,12 +25,12 @@ const WRITE_BYTES: usize = 64 * 1024;
 const WRITE_SLICES: usize = 16;
 
 /// Serves a connection that was just accepted.
-pub(super) async fn serve(gateway: Gateway, mut stream: TcpStream) {
+pub(super) async fn serve(gateway: Gateway, mut stream: TcpStream, place: Place) {
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     match timeout_at(hello_due, exchange_prefaces(&mut stream)).await {
         Ok(Ok(Some(codec))) => {
             let format = Format { carrier: CarrierKind::Tcp, codec };
-            Connection::new(gateway, TcpFrames::new(stream), format, hello_due).run().await;
+            Connection::new(gateway, TcpFrames::new(stream), format, hello_due, place).run().await;
         }
         Ok(Ok(None)) => linger(&mut stream).await,
         Ok(Err(error)) => tracing::debug!(%error, "the client left before its preface"),

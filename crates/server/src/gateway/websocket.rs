@@ -28,9 +28,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::Gateway;
+use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received, linger};
 use super::connection::Connection;
-use super::listener::Permit;
 use crate::failure::Failure;
 
 /// Bytes of the read buffer, which every connection holds as long as it lives.
@@ -44,23 +44,29 @@ const FRAGMENT: usize = 16 * 1024;
 pub(crate) async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
     let accepted = match accept(request.headers()) {
         Ok(accepted) => accepted,
-        Err(failure) => return (StatusCode::BAD_REQUEST, axum::Json(failure.to_wire())).into_response(),
+        Err(failure) => return refuse(&failure),
     };
-    let permit = request.extensions().get::<Permit>().cloned();
-    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        let failure = Failure::invalid("This connection cannot be upgraded.");
-        return (StatusCode::BAD_REQUEST, axum::Json(failure.to_wire())).into_response();
+    if let Err(failure) = gateway.origins.check(request.headers()) {
+        return refuse(&failure);
+    }
+    let extensions = request.extensions_mut();
+    let (Some(place), Some(on_upgrade)) = (extensions.remove::<Place>(), extensions.remove::<OnUpgrade>()) else {
+        return refuse(&Failure::invalid("This connection cannot be upgraded."));
     };
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     let (gateway, codec) = (Gateway::clone(&gateway), accepted.codec);
     gateway.clone().spawn(async move {
-        let _permit = permit;
         if let Some(stream) = upgraded(on_upgrade, &gateway, codec).await {
             let format = Format { carrier: CarrierKind::WebSocket, codec };
-            Connection::new(gateway, stream, format, hello_due).run().await;
+            Connection::new(gateway, stream, format, hello_due, place).run().await;
         }
     });
     accepted.into_response()
+}
+
+fn refuse(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+    (status, axum::Json(failure.to_wire())).into_response()
 }
 
 /// What was agreed on.

@@ -9,6 +9,7 @@ mod gate;
 mod lane;
 mod members;
 mod outbound;
+mod presence;
 mod pull;
 mod push;
 mod receipts;
@@ -24,6 +25,7 @@ pub(crate) mod wire;
 use std::sync::Arc;
 
 use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, UserId, raw, v1};
+use sparrow_store::directory::{User, Visibility};
 use sparrow_store::log::{Append, Range, Stored};
 use sparrow_store::{Log, Store};
 use tokio::sync::oneshot;
@@ -87,8 +89,9 @@ impl Messaging {
         let log: Arc<dyn Log> = store.clone();
         let (entries, signals) = fanout::start(&log, &sessions, &metrics, core);
         let (lane, queue) = Lane::new(limits.lane_queue, rates.clone(), metrics.clone());
-        let worker = lane::Worker::new(&lane, queue, log, entries, clock, limits.clone());
+        let worker = lane::Worker::new(&lane, queue, log, entries, clock.clone(), limits.clone());
         core.spawn("append lane", worker.run(core.stopping().clone()));
+        core.spawn("presence", presence::run(sessions.clone(), clock, metrics.clone(), core.stopping().clone()));
         Self { store, sessions, lane, signals, rates, metrics }
     }
 
@@ -125,6 +128,7 @@ impl Messaging {
 
     /// Notes how far a user's device is. Cursors that make no sense are ignored and counted.
     pub(crate) fn ack(&self, user: UserId, ack: &v1::Ack) {
+        self.metrics.acks.inc_by(ack.cursors.len() as u64);
         for cursor in &ack.cursors {
             match (ConversationId::new(cursor.conversation_id), Seq::new(cursor.seq)) {
                 (Some(conversation), Some(seq)) => self.lane.delivered(user, conversation, seq),
@@ -186,9 +190,38 @@ impl Messaging {
         self.sessions.end(device, reason);
     }
 
-    /// True if the user has a session.
-    pub(crate) fn is_online(&self, user: UserId) -> bool {
-        self.sessions.is_online(user)
+    /// Devices of the user that have a session.
+    pub(crate) fn online_devices(&self, user: UserId) -> Vec<DeviceId> {
+        let mut devices = Vec::new();
+        self.sessions.each_of(user, |session| devices.push(session.device));
+        devices
+    }
+
+    /// Lets a session be told when these users come and go, instead of those of its last subscription; answers how they
+    /// are now.
+    pub(crate) async fn watch(
+        &self,
+        session: &Arc<Session>,
+        request: v1::PresenceSubscribe,
+    ) -> Result<v1::Presence, Failure> {
+        let users = presence::parse(&request)?;
+        self.rates.look_up(session.user)?;
+        let ids: Vec<UserId> = users.iter().copied().collect();
+        // Subscribed first, then read: nothing falls between.
+        self.sessions.watches().watch(session, users);
+        let known = self.store.users(&ids).await?;
+        let told = known.iter().map(|user| presence::of_user(&self.sessions, session.user, user));
+        Ok(v1::Presence { users: told.collect() })
+    }
+
+    /// What a user who is shown to a viewer may be known to do.
+    pub(crate) fn presence(&self, viewer: UserId, user: &User) -> v1::UserPresence {
+        presence::of_user(&self.sessions, viewer, user)
+    }
+
+    /// Tells whoever watches the user that they may now know more, or less.
+    pub(crate) fn set_visibility(&self, user: UserId, visibility: Visibility) {
+        self.sessions.watches().set_visibility(user, visibility);
     }
 
     /// True if the device has a session.

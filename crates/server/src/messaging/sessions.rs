@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sparrow_protocol::{Body, ClientMsgId, ConversationId, DeviceId, Format, UserId};
+use sparrow_store::directory::Visibility;
 use tokio::time::Instant;
 
 use super::EndReason;
 use super::gate::Gates;
 use super::outbound::{Bounds, Outbound, Pushed};
+use super::presence::Watches;
 use super::push::Shared;
 use crate::failure::Failure;
-use crate::metrics::Metrics;
+use crate::metrics::{Errors, Metrics};
 
 /// Names one connection for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,7 +30,7 @@ impl SessionId {
 }
 
 /// What a session is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewSession {
     /// Whose.
     pub(crate) user: UserId,
@@ -42,6 +44,10 @@ pub(crate) struct NewSession {
     pub(crate) pushes: bool,
     /// How much may wait for it.
     pub(crate) bounds: Bounds,
+    /// Who may know that its user is online.
+    pub(crate) visibility: Visibility,
+    /// Where its refusals are counted.
+    pub(crate) errors: Errors,
 }
 
 /// One live connection of a device, as the rest of the node sees it.
@@ -54,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) outbound: Outbound,
     generation: i64,
     pushes: bool,
+    visibility: Visibility,
+    errors: Errors,
     gates: Mutex<Gates>,
 }
 
@@ -68,6 +76,8 @@ impl Session {
             outbound: Outbound::new(new.bounds),
             generation: new.generation,
             pushes: new.pushes,
+            visibility: new.visibility,
+            errors: new.errors,
             gates: Mutex::default(),
         }
     }
@@ -79,6 +89,7 @@ impl Session {
 
     /// Queues the refusal of an accepted request.
     pub(crate) fn refuse(&self, request: u32, failure: &Failure) {
+        self.errors.get_or_create(&failure.code.into()).inc();
         self.reply(request, &failure.to_wire());
     }
 
@@ -131,6 +142,7 @@ pub(crate) struct Sessions {
     by_device: Mutex<HashMap<DeviceId, Arc<Session>>>,
     /// Grows with every [`Sessions::end`], so that a log-in that was being checked meanwhile is checked again.
     revocations: AtomicU64,
+    watches: Watches,
 }
 
 /// Keeps a session findable; dropping it takes the session out and closes its queue.
@@ -176,8 +188,12 @@ impl Sessions {
         }
         drop(devices);
         let mut users = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
+        let first = !users.contains_key(&session.user);
         users.entry(session.user).or_insert_with(|| Vec::with_capacity(1)).push(session.clone());
         drop(users);
+        if first {
+            self.watches.came(session.user, session.visibility);
+        }
         Registered { sessions: self.clone(), session }
     }
 
@@ -218,6 +234,11 @@ impl Sessions {
         users.values().flatten().for_each(|session| session.outbound.resync(now));
     }
 
+    /// Who watches whom.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
     /// True if the user has a session.
     pub(crate) fn is_online(&self, user: UserId) -> bool {
         self.by_user.read().unwrap_or_else(PoisonError::into_inner).contains_key(&user)
@@ -237,13 +258,16 @@ impl Sessions {
 
     fn remove(&self, session: &Session) {
         let mut users = self.by_user.write().unwrap_or_else(PoisonError::into_inner);
+        let mut last = false;
         if let Some(sessions) = users.get_mut(&session.user) {
             sessions.retain(|other| other.id != session.id);
-            if sessions.is_empty() {
-                users.remove(&session.user);
-            }
+            last = sessions.is_empty();
+        }
+        if last {
+            users.remove(&session.user);
         }
         drop(users);
+        self.watches.left(session, last);
         let mut devices = self.devices();
         if devices.get(&session.device).is_some_and(|other| other.id == session.id) {
             devices.remove(&session.device);

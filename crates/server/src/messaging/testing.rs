@@ -2,8 +2,11 @@
 
 use sparrow_protocol::{Carrier, Codec, ConversationId, DeviceId, Format, Seq, UserId};
 
+use sparrow_store::directory::Visibility;
+
 use super::outbound::Bounds;
 use super::sessions::NewSession;
+use crate::metrics::Errors;
 
 pub(crate) fn user(number: i64) -> UserId {
     UserId::new(number).unwrap()
@@ -28,6 +31,8 @@ pub(crate) fn new_session(user_id: i64, device_id: i64) -> NewSession {
         generation: 1,
         format: Format { carrier: Carrier::WebSocket, codec: Codec::Protobuf },
         pushes: true,
+        visibility: Visibility::All,
+        errors: Errors::default(),
         bounds: Bounds { frames: 256, bytes: 1024 * 1024 },
     }
 }

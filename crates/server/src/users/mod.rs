@@ -2,7 +2,7 @@
 
 use sparrow_protocol::name::fold_prefix;
 use sparrow_protocol::{Code, UserId, Username};
-use sparrow_store::directory::{Listed, User};
+use sparrow_store::directory::{Listed, ProfileChange, User, Visibility};
 
 use crate::failure::Failure;
 use crate::node::Node;
@@ -88,7 +88,8 @@ pub(crate) async fn by_prefix(
     Ok(node.store.users_by_prefix(&prefix.0, page.after, page.limit).await?)
 }
 
-/// Users with a session, by id. With a prefix a page may hold fewer than its limit before the last one.
+/// Users with a session whom the caller may know to have one, by id. A page may hold fewer than its limit before the last
+/// one.
 pub(crate) async fn online(
     node: &Node,
     caller: UserId,
@@ -99,29 +100,34 @@ pub(crate) async fn online(
     let ids = node.messaging.online_users(page.after, page.limit);
     let next = if ids.len() == page.limit { ids.last().copied() } else { None };
     let mut items = node.store.users(&ids).await?;
+    items.retain(|user| user.user == caller || user.visibility == Visibility::All);
     items.retain(|user| prefix.is_none_or(|prefix| prefix.begins(user)));
     items.sort_unstable_by_key(|user| user.user);
     Ok(Listed { items, next })
 }
 
-/// Changes to one's profile; `None` leaves a field as it is.
-pub(crate) struct ProfileChange {
-    display_name: Option<String>,
-    bio: Option<String>,
+/// Reads the changes to a profile that a person entered.
+pub(crate) fn parse_change(
+    display_name: Option<&str>,
+    bio: Option<&str>,
+    presence: Option<&str>,
+) -> Result<ProfileChange, Failure> {
+    let visibility = |word| {
+        Visibility::from_word(word).ok_or_else(|| Failure::invalid("presence is `all`, `contacts` or `nobody`."))
+    };
+    Ok(ProfileChange {
+        display_name: display_name.map(|name| text::DISPLAY_NAME.parse(name)).transpose()?,
+        bio: bio.map(|bio| text::BIO.parse(bio)).transpose()?,
+        visibility: presence.map(visibility).transpose()?,
+    })
 }
 
-impl ProfileChange {
-    /// Reads what a person entered.
-    pub(crate) fn parse(display_name: Option<&str>, bio: Option<&str>) -> Result<Self, Failure> {
-        Ok(Self {
-            display_name: display_name.map(|name| text::DISPLAY_NAME.parse(name)).transpose()?,
-            bio: bio.map(|bio| text::BIO.parse(bio)).transpose()?,
-        })
-    }
-}
-
-/// Changes the caller's profile.
+/// Changes the caller's profile. Whoever watches the caller learns of it.
 pub(crate) async fn change_profile(node: &Node, caller: UserId, change: ProfileChange) -> Result<User, Failure> {
-    let changed = node.store.update_profile(caller, change.display_name, change.bio).await?;
+    let visibility = change.visibility;
+    let changed = node.store.update_profile(caller, change).await?;
+    if let Some(visibility) = visibility {
+        node.messaging.set_visibility(caller, visibility);
+    }
     changed.ok_or_else(|| Failure::new(Code::Unauthenticated, "This account no longer exists."))
 }

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sparrow_server::config::Origin;
+
 /// A kind of value, held by a setting as a `T`.
 pub(super) trait Kind<T> {
     /// Reads a value; `None` if the text is not one that the kind's `accepts` describes.
@@ -158,6 +160,25 @@ impl<T> Word<T> {
     pub(super) fn accepts(&self) -> String {
         let words: Vec<_> = self.0.iter().map(|(word, _)| format!("`{word}`")).collect();
         words.join(" or ")
+    }
+}
+
+/// Origins of web pages, with commas between them.
+pub(super) struct Origins;
+
+impl Kind<Vec<Origin>> for Origins {
+    fn parse(&self, text: &str) -> Option<Vec<Origin>> {
+        text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(Origin::parse).collect()
+    }
+
+    fn show(&self, value: &Vec<Origin>) -> toml::Value {
+        value.iter().map(Origin::as_str).collect::<Vec<_>>().join(", ").into()
+    }
+}
+
+impl Origins {
+    pub(super) fn accepts(&self) -> String {
+        "origins such as `https://chat.example.org`, with commas between them, or nothing".to_owned()
     }
 }
 

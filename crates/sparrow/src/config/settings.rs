@@ -3,7 +3,16 @@
 //! The file, the environment, `config print` and docs/configuration.md are all made from this table. To add a setting,
 //! add a field to `sparrow_server::Config` with its default, and a line here.
 
-use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, SECOND, Time, Word};
+use sparrow_server::config::{DevicePolicy, WhenFull};
+
+use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, Origins, SECOND, Time, Word};
+
+const POLICIES: &[(&str, DevicePolicy)] = &[
+    ("many", DevicePolicy::Many),
+    ("one_per_platform", DevicePolicy::OnePerPlatform),
+    ("single", DevicePolicy::Single),
+];
+const WHEN_FULL: &[(&str, WhenFull)] = &[("kick_old", WhenFull::KickOld), ("reject_new", WhenFull::RejectNew)];
 
 /// The highest rate: no limit at all, in practice.
 pub(super) const RATE: u64 = 1_000_000;
@@ -118,6 +127,14 @@ settings! {
     "limits.append_timeout" = node.limits.append_timeout: Time(100, 5 * MINUTE);
     /// Members of a group.
     "limits.group_members" = node.limits.group_members: Count(2, 1_000_000);
+    /// Connections open at once on the public listeners together; beyond, new ones wait. Fewer, if the system's limit of
+    /// file descriptors is lower: 128 are kept for health, administration and the database.
+    "limits.connections" = node.limits.connections: Count(1, 10_000_000);
+    /// Connections of one address that are not logged in (HTTP among them); beyond, new ones are closed at once. Behind a
+    /// proxy all clients have its address: raise this and `address_sessions` there.
+    "limits.address_connections" = node.limits.address_connections: Count(1, 10_000_000);
+    /// Connections of one address that are logged in; beyond, `Hello` is refused.
+    "limits.address_sessions" = node.limits.address_sessions: Count(1, 10_000_000);
     /// Devices of a user.
     "limits.devices" = node.limits.devices: Count(1, 10_000);
     /// Life of an access token.
@@ -160,6 +177,17 @@ settings! {
     "rates.frames_per_second" = node.rates.frames_per_second: Count(1, RATE);
     /// How many of them may come at once, after a time with fewer.
     "rates.frames_burst" = node.rates.frames_burst: Count(1, RATE);
+
+    /// Which devices of a user may be logged in together: any `many` (up to `limits.devices`), `one_per_platform`, or a
+    /// `single` one.
+    "login.policy" = node.login.policy: Word(POLICIES);
+    /// What happens when one more logs in: the one that was away longest is logged out, and told why (`kick_old`), or the
+    /// new one is refused (`reject_new`).
+    "login.when_full" = node.login.when_full: Word(WHEN_FULL);
+
+    /// Origins whose web pages may connect, besides the address of `listen` itself. Needed where people reach the node by
+    /// another name.
+    "web.origins" = node.web.origins: Origins;
 
     /// Memory of one password hash (Argon2id), in KiB. Hashes keep the cost they were made with.
     "password_hashing.memory_kib" = node.password_hashing.memory_kib: Count(8, 4 << 20);

@@ -6,8 +6,8 @@ use sparrow_protocol::{DeviceId, Role, Timestamp, UserId, Username};
 
 use super::{Fixture, START, World, group, seq};
 use crate::directory::{
-    ActivityKey, Device, DeviceLogin, DeviceRefused, NameTaken, NewTokens, NewUser, ReceiptsRefused, Refreshed,
-    TokenHash,
+    ActivityKey, Device, DeviceLoggedIn, DeviceLogin, DeviceRefused, DeviceRule, NameTaken, NewTokens, NewUser,
+    ProfileChange, ReceiptsRefused, Refreshed, TokenHash, Visibility, WhenFull,
 };
 use crate::log::{Action, NewGroup};
 use crate::{Directory as _, SYSTEM_USER};
@@ -36,12 +36,35 @@ fn tokens(number: u8) -> NewTokens {
 
 fn login(user: UserId, device: Option<DeviceId>, number: u8) -> DeviceLogin {
     let (name, platform) = ("phone".to_owned(), "test".to_owned());
-    DeviceLogin { user, device, name, platform, tokens: tokens(number), max_devices: 2 }
+    let rules = vec![DeviceRule { of_platform: false, most: 2 }];
+    let when_full = WhenFull::RejectNew;
+    DeviceLogin { user, device, name, platform, tokens: tokens(number), rules, when_full, online: Vec::new() }
 }
 
 impl<F: Fixture> World<F> {
     async fn log_in(&self, user: UserId, device: Option<DeviceId>, number: u8) -> Result<Device, DeviceRefused> {
-        self.store().log_in_device(login(user, device, number), at(0)).await.unwrap()
+        let logged_in = self.store().log_in_device(login(user, device, number), at(0)).await.unwrap();
+        logged_in.map(|logged_in| logged_in.device)
+    }
+
+    /// Logs a new device of this platform in under these rules; the devices that made room for it.
+    async fn make_room(
+        &self,
+        user: UserId,
+        (number, platform): (u8, &str),
+        rules: &[(bool, u32)],
+        online: &[DeviceId],
+    ) -> (DeviceId, Vec<DeviceId>) {
+        let rules = rules.iter().map(|(of_platform, most)| DeviceRule { of_platform: *of_platform, most: *most });
+        let login = DeviceLogin {
+            platform: platform.to_owned(),
+            rules: rules.collect(),
+            when_full: WhenFull::KickOld,
+            online: online.to_vec(),
+            ..login(user, None, number)
+        };
+        let DeviceLoggedIn { device, revoked } = self.store().log_in_device(login, at(0)).await.unwrap().unwrap();
+        (device.device, revoked)
     }
 
     /// True if the access token is good now.
@@ -94,14 +117,15 @@ pub(crate) async fn names_are_found_by_prefix<F: Fixture>(world: &mut World<F>) 
 pub(crate) async fn profiles_change<F: Fixture>(world: &mut World<F>) {
     let ann = world.user("ann").await;
     let change = async |name: Option<&str>, bio: Option<&str>| {
-        let (name, bio) = (name.map(str::to_owned), bio.map(str::to_owned));
-        let user = world.store().update_profile(ann, name, bio).await.unwrap().unwrap();
+        let (display_name, bio) = (name.map(str::to_owned), bio.map(str::to_owned));
+        let change = ProfileChange { display_name, bio, visibility: None };
+        let user = world.store().update_profile(ann, change).await.unwrap().unwrap();
         (user.display_name, user.bio)
     };
     assert_eq!(change(Some("Annie"), None).await, ("Annie".to_owned(), String::new()));
     assert_eq!(change(None, Some("hi")).await, ("Annie".to_owned(), "hi".to_owned()));
     let nobody = UserId::new(77).unwrap();
-    assert!(world.store().update_profile(nobody, None, None).await.unwrap().is_none());
+    assert!(world.store().update_profile(nobody, ProfileChange::default()).await.unwrap().is_none());
 }
 
 pub(crate) async fn directs_are_made_once<F: Fixture>(world: &mut World<F>) {
@@ -131,6 +155,71 @@ pub(crate) async fn devices_are_limited<F: Fixture>(world: &mut World<F>) {
     });
     assert!(world.store().revoke_device(ann, first.device, at(0)).await.unwrap());
     world.log_in(ann, None, 3).await.unwrap();
+}
+
+pub(crate) async fn old_devices_make_room<F: Fixture>(world: &mut World<F>) {
+    let ann = world.user("ann").await;
+    let bob = world.user("bob").await;
+    let (other, _) = world.make_room(bob, (9, "web"), &[(false, 1)], &[]).await;
+    let two = [(false, 2)];
+    let (first, none) = world.make_room(ann, (1, "web"), &two, &[]).await;
+    assert!(none.is_empty());
+    let (second, none) = world.make_room(ann, (2, "web"), &two, &[]).await;
+    assert!(none.is_empty());
+    let (third, gone) = world.make_room(ann, (3, "web"), &two, &[first]).await;
+    assert_eq!(gone, [second], "the connected one stays");
+    let (phone, gone) = world.make_room(ann, (4, "ios"), &[(true, 1), (false, 10)], &[]).await;
+    assert!(gone.is_empty(), "no other device of this platform");
+    let (_, mut gone) = world.make_room(ann, (5, "web"), &[(true, 1), (false, 10)], &[]).await;
+    gone.sort_unstable();
+    let mut both = vec![first, third];
+    both.sort_unstable();
+    assert_eq!(gone, both);
+    assert!(!world.good(1).await && !world.good(3).await && world.good(4).await && world.good(5).await);
+    let (single, gone) = world.make_room(ann, (6, "web"), &[(false, 1)], &[phone]).await;
+    assert_eq!(gone.len(), 2);
+    assert_eq!(world.store().devices(ann).await.unwrap()[0].device, single);
+    assert_eq!(world.store().devices(bob).await.unwrap()[0].device, other);
+}
+
+pub(crate) async fn devices_that_cannot_come_back_take_no_room<F: Fixture>(world: &mut World<F>) {
+    let ann = world.user("ann").await;
+    let (first, second) = (world.log_in(ann, None, 1).await.unwrap(), world.log_in(ann, None, 2).await.unwrap());
+    let late = world.store().log_in_device(login(ann, None, 3), at(10_000)).await.unwrap().unwrap();
+    let mut gone = late.revoked;
+    gone.sort_unstable();
+    let mut both = vec![first.device, second.device];
+    both.sort_unstable();
+    assert_eq!(gone, both);
+}
+
+pub(crate) async fn a_changed_password_logs_other_devices_out<F: Fixture>(world: &mut World<F>) {
+    let ann = world.user("ann").await;
+    let kept = world.log_in(ann, None, 1).await.unwrap().device;
+    let other = world.log_in(ann, None, 2).await.unwrap().device;
+    let changed = world.store().change_password(ann, "new".to_owned(), kept, at(0)).await.unwrap();
+    assert_eq!(changed, Some(vec![other]));
+    assert!(world.good(1).await && !world.good(2).await);
+    let credentials = world.store().credentials(&name("ann")).await.unwrap().unwrap();
+    assert_eq!(credentials.password_hash.as_deref(), Some("new"));
+    let nobody = UserId::new(77).unwrap();
+    assert_eq!(world.store().change_password(nobody, "new".to_owned(), kept, at(0)).await.unwrap(), None);
+}
+
+pub(crate) async fn a_user_is_seen_with_their_devices<F: Fixture>(world: &mut World<F>) {
+    let ann = world.user("ann").await;
+    let seen = async || world.store().users(&[ann]).await.unwrap()[0].last_seen;
+    assert_eq!(seen().await, None);
+    let device = world.log_in(ann, None, 1).await.unwrap().device;
+    world.store().begin_session(device, at(0)).await.unwrap();
+    assert_eq!(seen().await, Some(at(0)), "the tests begin at a full minute");
+    world.store().device_seen(device, at(150_000)).await.unwrap();
+    assert_eq!(seen().await, Some(at(120_000)));
+    world.store().device_seen(device, at(60_000)).await.unwrap();
+    assert_eq!(seen().await, Some(at(120_000)), "it never goes back");
+    let change = ProfileChange { visibility: Some(Visibility::Nobody), ..ProfileChange::default() };
+    assert_eq!(world.store().update_profile(ann, change).await.unwrap().unwrap().visibility, Visibility::Nobody);
+    assert_eq!(world.store().user_by_name(&name("ann")).await.unwrap().unwrap().visibility, Visibility::Nobody);
 }
 
 pub(crate) async fn a_device_logs_in_again<F: Fixture>(world: &mut World<F>) {

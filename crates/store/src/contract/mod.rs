@@ -255,7 +255,8 @@ macro_rules! contract_suite {
             allowances: allowances_run_out_and_come_back, all_allowances_are_taken_or_none, allowances_survive_a_crash;
             unread: own_messages_and_entries_are_not_unread, mentions_are_counted, counting_stops_at_a_thousand;
             directory: names_are_unique, names_are_found_by_prefix, profiles_change, directs_are_made_once,
-                devices_are_limited, a_device_logs_in_again, tokens_expire, refresh_tokens_rotate,
+                devices_are_limited, old_devices_make_room, devices_that_cannot_come_back_take_no_room,
+                a_changed_password_logs_other_devices_out, a_user_is_seen_with_their_devices, a_device_logs_in_again, tokens_expire, refresh_tokens_rotate,
                 a_reused_refresh_token_revokes, revoking_ends_tokens, sessions_are_numbered, seen_to_the_minute,
                 conversations_are_listed_by_activity, the_last_message_is_the_readers, members_are_listed,
                 receipts_are_the_authors, default_conversations_are_offered_once,

@@ -7,7 +7,7 @@ use sparrow_protocol::{Timestamp, UserId, Username};
 use super::conversations::{cut, one_more};
 use super::row::{Sql, user_id};
 use super::writer::Tx;
-use crate::directory::{Credentials, Listed, NameTaken, NewUser, User};
+use crate::directory::{Credentials, Listed, NameTaken, NewUser, ProfileChange, User, Visibility};
 
 /// Draws ids until `insert` adds a row under one, which it does not if the id was given out before.
 pub(super) fn with_new_id<T: TryFrom<i64>>(now: Timestamp, insert: impl Fn(i64) -> Sql<usize>) -> Sql<T> {
@@ -19,9 +19,18 @@ pub(super) fn with_new_id<T: TryFrom<i64>>(now: Timestamp, insert: impl Fn(i64) 
     }
 }
 
-/// Reads a user from the columns `id, name, display_name, bio`, the first of the row.
+/// Reads a user from the columns `id, name, display_name, bio, presence, last_seen`, the first of the row.
 pub(super) fn user(row: &Row<'_>) -> Sql<User> {
-    Ok(User { user: user_id(row, 0)?, name: row.get(1)?, display_name: row.get(2)?, bio: row.get(3)? })
+    let last_seen: i64 = row.get(5)?;
+    Ok(User {
+        user: user_id(row, 0)?,
+        name: row.get(1)?,
+        display_name: row.get(2)?,
+        bio: row.get(3)?,
+        // A word of a later version hides more rather than less.
+        visibility: Visibility::from_word(&row.get::<_, String>(4)?).unwrap_or(Visibility::Nobody),
+        last_seen: (last_seen > 0).then(|| Timestamp::from_millis(last_seen)),
+    })
 }
 
 pub(super) fn create(tx: &Tx<'_>, new: &NewUser, now: Timestamp) -> Sql<Result<User, NameTaken>> {
@@ -41,11 +50,13 @@ pub(super) fn create(tx: &Tx<'_>, new: &NewUser, now: Timestamp) -> Sql<Result<U
         name: new.name.as_str().to_owned(),
         display_name: new.display_name.clone(),
         bio: String::new(),
+        visibility: Visibility::default(),
+        last_seen: None,
     }))
 }
 
 pub(super) fn by_id(db: &Connection, id: UserId) -> Sql<Option<User>> {
-    db.prepare_cached("SELECT id, name, display_name, bio FROM users WHERE id = $1")?
+    db.prepare_cached("SELECT id, name, display_name, bio, presence, last_seen FROM users WHERE id = $1")?
         .query_row([id.get()], user)
         .optional()
 }
@@ -55,9 +66,11 @@ pub(super) fn by_name(db: &Connection, name: &Username) -> Sql<Option<User>> {
 }
 
 pub(super) fn credentials(db: &Connection, name: &Username) -> Sql<Option<Credentials>> {
-    db.prepare_cached("SELECT id, name, display_name, bio, password_hash FROM users WHERE name_key = $1")?
-        .query_row([name.key()], |row| Ok(Credentials { user: user(row)?, password_hash: row.get(4)? }))
-        .optional()
+    db.prepare_cached(
+        "SELECT id, name, display_name, bio, presence, last_seen, password_hash FROM users WHERE name_key = $1",
+    )?
+    .query_row([name.key()], |row| Ok(Credentials { user: user(row)?, password_hash: row.get(6)? }))
+    .optional()
 }
 
 pub(super) fn by_ids(db: &Connection, ids: &[UserId]) -> Sql<Vec<User>> {
@@ -73,29 +86,33 @@ pub(super) fn by_prefix(db: &Connection, prefix: &str, after: Option<&str>, limi
     let end = format!("{prefix}{}", char::MAX);
     let mut items = db
         .prepare_cached(
-            "SELECT id, name, display_name, bio, name_key FROM users
+            "SELECT id, name, display_name, bio, presence, last_seen, name_key FROM users
              WHERE name_key >= $1 AND name_key < $2 AND name_key > $3 AND password_hash IS NOT NULL
              ORDER BY name_key LIMIT $4",
         )?
-        .query_map((prefix, end, after.unwrap_or(""), one_more(limit)), |row| Ok((user(row)?, row.get(4)?)))?
+        .query_map((prefix, end, after.unwrap_or(""), one_more(limit)), |row| Ok((user(row)?, row.get(6)?)))?
         .collect::<Sql<Vec<(User, String)>>>()?;
     let next = cut(&mut items, limit, |(_, key)| key.clone());
     Ok(Listed { items: items.into_iter().map(|(user, _)| user).collect(), next })
 }
 
-pub(super) fn update_profile(
-    tx: &Tx<'_>,
-    id: UserId,
-    display_name: Option<&str>,
-    bio: Option<&str>,
-) -> Sql<Option<User>> {
+pub(super) fn update_profile(tx: &Tx<'_>, id: UserId, change: &ProfileChange) -> Sql<Option<User>> {
+    let ProfileChange { display_name, bio, visibility } = change;
     tx.db
         .prepare_cached(
-            "UPDATE users SET display_name = COALESCE($1, display_name), bio = COALESCE($2, bio) WHERE id = $3
-             RETURNING id, name, display_name, bio",
+            "UPDATE users SET display_name = COALESCE($1, display_name), bio = COALESCE($2, bio),
+                 presence = COALESCE($3, presence)
+             WHERE id = $4 RETURNING id, name, display_name, bio, presence, last_seen",
         )?
-        .query_row((display_name, bio, id.get()), user)
+        .query_row((display_name, bio, visibility.map(Visibility::as_str), id.get()), user)
         .optional()
+}
+
+/// Gives an account another password; false if there is no such account.
+pub(super) fn set_password(tx: &Tx<'_>, id: UserId, hash: &str) -> Sql<bool> {
+    let changed =
+        tx.db.prepare_cached("UPDATE users SET password_hash = $1 WHERE id = $2")?.execute((hash, id.get()))?;
+    Ok(changed == 1)
 }
 
 /// The secret of this name, which is `fresh` if there was none.

@@ -159,10 +159,11 @@ pub(super) fn member_list(
     let after = after.map_or(0, UserId::get);
     let mut items = db
         .prepare_cached(
-            "SELECT u.id, u.name, u.display_name, u.bio, m.role FROM members m JOIN users u ON u.id = m.user_id
+            "SELECT u.id, u.name, u.display_name, u.bio, u.presence, u.last_seen, m.role
+             FROM members m JOIN users u ON u.id = m.user_id
              WHERE m.conversation_id = $1 AND m.user_id > $2 AND m.role IS NOT NULL ORDER BY m.user_id LIMIT $3",
         )?
-        .query_map((conversation.get(), after, one_more(limit)), |row| Ok((accounts::user(row)?, word(row, 4)?)))?
+        .query_map((conversation.get(), after, one_more(limit)), |row| Ok((accounts::user(row)?, word(row, 6)?)))?
         .collect::<Sql<Vec<(User, Role)>>>()?;
     let next = cut(&mut items, limit, |(user, _)| user.user);
     Ok(Some(Listed { items, next }))

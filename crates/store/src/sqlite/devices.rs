@@ -1,5 +1,7 @@
 //! Devices, their tokens, and the generation of their sessions.
 
+mod policy;
+
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -8,7 +10,9 @@ use sparrow_protocol::{DeviceId, Timestamp, UserId};
 use super::accounts;
 use super::row::{Sql, device_id, time, user_id};
 use super::writer::Tx;
-use crate::directory::{Authenticated, Device, DeviceLogin, DeviceRefused, NewTokens, Refreshed, TokenHash, User};
+use crate::directory::{
+    Authenticated, Device, DeviceLoggedIn, DeviceLogin, DeviceRefused, NewTokens, Refreshed, TokenHash, User,
+};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -29,31 +33,44 @@ fn device(row: &Row<'_>) -> Sql<Device> {
     })
 }
 
-pub(super) fn log_in(tx: &Tx<'_>, login: &DeviceLogin, now: Timestamp) -> Sql<Result<Device, DeviceRefused>> {
+pub(super) fn log_in(tx: &Tx<'_>, login: &DeviceLogin, now: Timestamp) -> Sql<Result<DeviceLoggedIn, DeviceRefused>> {
+    if let Some(device) = login.device
+        && !is_known(tx, device, login.user)?
+    {
+        return Ok(Err(DeviceRefused::Unknown));
+    }
+    let leaving = match policy::who_leaves(tx, login, now)? {
+        Ok(leaving) => leaving,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    for device in &leaving {
+        revoke(tx, login.user, *device, now)?;
+    }
     let id = match login.device {
-        Some(device) => match log_in_again(tx, device, login, now)? {
-            true => device,
-            false => return Ok(Err(DeviceRefused::Unknown)),
-        },
-        None => match log_in_new(tx, login, now)? {
-            Some(device) => device,
-            None => return Ok(Err(DeviceRefused::TooMany)),
-        },
+        Some(device) => log_in_again(tx, device, login, now)?,
+        None => log_in_new(tx, login, now)?,
     };
     give_refresh_token(tx, id, &login.tokens)?;
-    tx.db
+    let device = tx
+        .db
         .prepare_cached("SELECT id, user_id, name, platform, created, last_seen FROM devices WHERE id = $1")?
-        .query_row([id.get()], device)
-        .map(Ok)
+        .query_row([id.get()], device)?;
+    Ok(Ok(DeviceLoggedIn { device, revoked: leaving }))
 }
 
-/// Gives a known device its new tokens; false if it is not the user's or was revoked.
-fn log_in_again(tx: &Tx<'_>, device: DeviceId, login: &DeviceLogin, now: Timestamp) -> Sql<bool> {
-    let changed = tx
-        .db
+/// True if the device is the user's and was not revoked.
+fn is_known(tx: &Tx<'_>, device: DeviceId, user: UserId) -> Sql<bool> {
+    tx.db
+        .prepare_cached("SELECT 1 FROM devices WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL")?
+        .exists((device.get(), user.get()))
+}
+
+/// Gives a known device its new tokens.
+fn log_in_again(tx: &Tx<'_>, device: DeviceId, login: &DeviceLogin, now: Timestamp) -> Sql<DeviceId> {
+    tx.db
         .prepare_cached(
             "UPDATE devices SET name = $1, platform = $2, access_hash = $3, access_expires = $4, last_seen = $5
-             WHERE id = $6 AND user_id = $7 AND revoked_at IS NULL",
+             WHERE id = $6",
         )?
         .execute((
             &login.name,
@@ -62,24 +79,14 @@ fn log_in_again(tx: &Tx<'_>, device: DeviceId, login: &DeviceLogin, now: Timesta
             login.tokens.access_expires.millis(),
             minute(now),
             device.get(),
-            login.user.get(),
         ))?;
-    if changed == 1 {
-        forget_refresh_tokens(tx, device)?;
-    }
-    Ok(changed == 1)
+    forget_refresh_tokens(tx, device)?;
+    Ok(device)
 }
 
-/// Adds a device; `None` if the user has as many as allowed.
-fn log_in_new(tx: &Tx<'_>, login: &DeviceLogin, now: Timestamp) -> Sql<Option<DeviceId>> {
-    let present: u32 = tx
-        .db
-        .prepare_cached("SELECT COUNT(*) FROM devices WHERE user_id = $1 AND revoked_at IS NULL")?
-        .query_row([login.user.get()], |row| row.get(0))?;
-    if present >= login.max_devices {
-        return Ok(None);
-    }
-    let id = accounts::with_new_id(now, |id| {
+/// Adds a device.
+fn log_in_new(tx: &Tx<'_>, login: &DeviceLogin, now: Timestamp) -> Sql<DeviceId> {
+    accounts::with_new_id(now, |id| {
         tx.db
             .prepare_cached(
                 "INSERT INTO devices (id, user_id, name, platform, access_hash, access_expires, created, last_seen)
@@ -95,8 +102,7 @@ fn log_in_new(tx: &Tx<'_>, login: &DeviceLogin, now: Timestamp) -> Sql<Option<De
                 now.millis(),
                 minute(now),
             ))
-    })?;
-    Ok(Some(id))
+    })
 }
 
 fn give_refresh_token(tx: &Tx<'_>, device: DeviceId, tokens: &NewTokens) -> Sql<()> {
@@ -115,16 +121,16 @@ fn forget_refresh_tokens(tx: &Tx<'_>, device: DeviceId) -> Sql<()> {
 
 pub(super) fn authenticate(db: &Connection, access: TokenHash, now: Timestamp) -> Sql<Option<Authenticated>> {
     db.prepare_cached(
-        "SELECT u.id, u.name, u.display_name, u.bio, d.id, d.generation, d.access_expires
+        "SELECT u.id, u.name, u.display_name, u.bio, u.presence, u.last_seen, d.id, d.generation, d.access_expires
          FROM devices d JOIN users u ON u.id = d.user_id
          WHERE d.access_hash = $1 AND d.access_expires > $2 AND d.revoked_at IS NULL",
     )?
     .query_row((access.0, now.millis()), |row| {
         Ok(Authenticated {
             user: accounts::user(row)?,
-            device: device_id(row, 4)?,
-            generation: row.get(5)?,
-            expires: time(row, 6)?,
+            device: device_id(row, 6)?,
+            generation: row.get(7)?,
+            expires: time(row, 8)?,
         })
     })
     .optional()
@@ -140,13 +146,13 @@ struct KnownToken {
 fn known_token(tx: &Tx<'_>, refresh: TokenHash, now: Timestamp) -> Sql<Option<KnownToken>> {
     tx.db
         .prepare_cached(
-            "SELECT u.id, u.name, u.display_name, u.bio, d.id, t.exchanged_at
+            "SELECT u.id, u.name, u.display_name, u.bio, u.presence, u.last_seen, d.id, t.exchanged_at
              FROM refresh_tokens t JOIN devices d ON d.id = t.device_id JOIN users u ON u.id = d.user_id
              WHERE t.hash = $1 AND t.expires > $2 AND d.revoked_at IS NULL",
         )?
         .query_row((refresh.0, now.millis()), |row| {
-            let exchanged_at = row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis);
-            Ok(KnownToken { user: accounts::user(row)?, device: device_id(row, 4)?, exchanged_at })
+            let exchanged_at = row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis);
+            Ok(KnownToken { user: accounts::user(row)?, device: device_id(row, 6)?, exchanged_at })
         })
         .optional()
 }
@@ -180,20 +186,51 @@ pub(super) fn refresh(
 }
 
 pub(super) fn begin_session(tx: &Tx<'_>, device: DeviceId, now: Timestamp) -> Sql<Option<i64>> {
-    tx.db
+    let generation = tx
+        .db
         .prepare_cached(
             "UPDATE devices SET generation = generation + 1, last_seen = $1 WHERE id = $2 AND revoked_at IS NULL
              RETURNING generation",
         )?
         .query_row((minute(now), device.get()), |row| row.get(0))
-        .optional()
+        .optional()?;
+    user_seen(tx, device, now)?;
+    Ok(generation)
 }
 
 pub(super) fn seen(tx: &Tx<'_>, device: DeviceId, now: Timestamp) -> Sql<()> {
     tx.db
         .prepare_cached("UPDATE devices SET last_seen = $1 WHERE id = $2 AND last_seen < $1")?
         .execute((minute(now), device.get()))?;
+    user_seen(tx, device, now)
+}
+
+fn user_seen(tx: &Tx<'_>, device: DeviceId, now: Timestamp) -> Sql<()> {
+    tx.db
+        .prepare_cached(
+            "UPDATE users SET last_seen = $1
+             WHERE id = (SELECT user_id FROM devices WHERE id = $2) AND last_seen < $1",
+        )?
+        .execute((minute(now), device.get()))?;
     Ok(())
+}
+
+pub(super) fn change_password(
+    tx: &Tx<'_>,
+    user: UserId,
+    hash: &str,
+    keep: DeviceId,
+    now: Timestamp,
+) -> Sql<Option<Vec<DeviceId>>> {
+    if !accounts::set_password(tx, user, hash)? {
+        return Ok(None);
+    }
+    let mut others: Vec<_> = of_user(tx.db, user)?.into_iter().map(|device| device.device).collect();
+    others.retain(|device| *device != keep);
+    for device in &others {
+        revoke(tx, user, *device, now)?;
+    }
+    Ok(Some(others))
 }
 
 pub(super) fn of_user(db: &Connection, user: UserId) -> Sql<Vec<Device>> {

@@ -8,9 +8,9 @@ use sparrow_protocol::{ConversationId, DeviceId, Role, Seq, Timestamp, UserId, U
 use super::{Sqlite, accounts, allowances, conversations, devices, own_state};
 use crate::StoreError;
 use crate::directory::{
-    ActivityKey, Allowance, Authenticated, Credentials, Device, DeviceLogin, DeviceRefused, Directory, Listed,
-    ListedConversation, MessageReceipts, NameTaken, NewTokens, NewUser, ReceiptsRefused, Refreshed, TokenHash, UsedUp,
-    User,
+    ActivityKey, Allowance, Authenticated, Credentials, Device, DeviceLoggedIn, DeviceLogin, DeviceRefused, Directory,
+    Listed, ListedConversation, MessageReceipts, NameTaken, NewTokens, NewUser, ProfileChange, ReceiptsRefused,
+    Refreshed, TokenHash, UsedUp, User,
 };
 use crate::log::OwnState;
 
@@ -45,20 +45,25 @@ impl Directory for Sqlite {
         self.readers.run(move |db| accounts::by_prefix(db, &prefix, after.as_deref(), limit)).await
     }
 
-    async fn update_profile(
+    async fn update_profile(&self, user: UserId, change: ProfileChange) -> Result<Option<User>, StoreError> {
+        self.writer.run(move |tx| accounts::update_profile(tx, user, &change)).await
+    }
+
+    async fn change_password(
         &self,
         user: UserId,
-        display_name: Option<String>,
-        bio: Option<String>,
-    ) -> Result<Option<User>, StoreError> {
-        self.writer.run(move |tx| accounts::update_profile(tx, user, display_name.as_deref(), bio.as_deref())).await
+        password_hash: String,
+        keep: DeviceId,
+        now: Timestamp,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        self.writer.run(move |tx| devices::change_password(tx, user, &password_hash, keep, now)).await
     }
 
     async fn log_in_device(
         &self,
         login: DeviceLogin,
         now: Timestamp,
-    ) -> Result<Result<Device, DeviceRefused>, StoreError> {
+    ) -> Result<Result<DeviceLoggedIn, DeviceRefused>, StoreError> {
         self.writer.run(move |tx| devices::log_in(tx, &login, now)).await
     }
 

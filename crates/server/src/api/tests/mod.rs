@@ -6,6 +6,7 @@ mod devices;
 mod hardening;
 mod health;
 mod limits;
+mod login_policy;
 mod members;
 mod messages;
 mod users;
@@ -20,6 +21,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use sparrow_protocol::{Carrier, Codec, Format, Timestamp};
+use sparrow_store::directory::Visibility;
 use sparrow_store::{Sqlite, Store, sqlite};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -134,6 +136,8 @@ fn connect(site: &Site, person: &Person) -> Registered {
         generation: 1,
         format: Format { carrier: Carrier::WebSocket, codec: Codec::Protobuf },
         pushes: true,
+        visibility: Visibility::All,
+        errors: site.node.metrics.errors.clone(),
         bounds: Bounds { frames: 16, bytes: 64 * 1024 },
     };
     site.node.messaging.register(Session::new(session))

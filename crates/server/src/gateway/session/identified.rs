@@ -23,6 +23,8 @@ pub(in crate::gateway) enum Load {
     Pull(raw::Pull),
     /// A page of changes.
     Sync(v1::Sync),
+    /// Whether some users are online, now and from now on.
+    Presence(v1::PresenceSubscribe),
 }
 
 /// What is to be done about a frame. `request` is the id to answer.
@@ -95,6 +97,7 @@ impl Identified {
             Some(Command::Read) => read(request, &body(frame)?),
             Some(Command::Pull) => Ok(Effect::Load { request, load: Load::Pull(body(frame)?) }),
             Some(Command::Sync) => Ok(Effect::Load { request, load: Load::Sync(body(frame)?) }),
+            Some(Command::PresenceSubscribe) => Ok(Effect::Load { request, load: Load::Presence(body(frame)?) }),
             Some(Command::Hello) => Err(Failure::invalid("This connection has said Hello already.")),
             Some(_) | None => Err(Failure::new(
                 Code::UnknownCommand,
@@ -105,7 +108,8 @@ impl Identified {
 }
 
 fn is_request(command: Command) -> bool {
-    matches!(command, Command::Hello | Command::Ping | Command::Send | Command::Read | Command::Pull | Command::Sync)
+    use Command::{Hello, Ping, PresenceSubscribe, Pull, Read, Send, Sync};
+    matches!(command, Hello | Ping | Send | Read | Pull | Sync | PresenceSubscribe)
 }
 
 fn ack(frame: &Frame) -> Result<Effect, Failure> {
@@ -205,6 +209,8 @@ mod tests {
         assert!(matches!(on(Command::Ack, 0, &v1::Ack::default()), Effect::Ack(_)));
         let load = on(Command::Pull, 2, &v1::Pull { conversation_id: 5, ..Default::default() });
         assert!(matches!(load, Effect::Load { request: 2, load: Load::Pull(_) }));
+        let watch = on(Command::PresenceSubscribe, 2, &v1::PresenceSubscribe { user_ids: vec![5] });
+        assert!(matches!(watch, Effect::Load { load: Load::Presence(_), .. }));
         assert!(matches!(on(Command::Sync, 2, &v1::Sync::default()), Effect::Load { load: Load::Sync(_), .. }));
     }
 }
