@@ -37,6 +37,8 @@ pub struct Server {
     over: CancellationToken,
     /// The lane and the fan-out.
     core: CoreTasks,
+    /// Held to the end: the lane works as long as somebody could still give it commands.
+    _messaging: Messaging,
     store: Sqlite,
 }
 
@@ -103,6 +105,7 @@ impl Server {
             draining: gateway.draining.clone(),
             over: gateway.over.clone(),
             core,
+            _messaging: node.messaging.clone(),
             store,
         };
         let websocket =

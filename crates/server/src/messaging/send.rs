@@ -48,12 +48,10 @@ pub(crate) fn content_failure(error: ContentError) -> Failure {
 /// Puts a session's accepted send into the lane, in the order of the calls; the session gets exactly one reply.
 /// One that comes too often is refused like one that finds the lane full: what follows it waits for its retry.
 pub(crate) fn enqueue(lane: &Lane, rates: &RateLimits, session: &Arc<Session>, request: u32, append: Append) {
-    if session.gate_blocks(append.conversation, append.client_msg_id) {
-        session.refuse(request, &retry_in_order());
-        return;
-    }
-    let allowed = rates.send(append.sender, append.conversation);
-    let job = Job { append, origin: Origin::Session { session: session.clone(), request } };
+    let origin = Origin::Session { session: session.clone(), request, place: session.next_place() };
+    let job = Job { append, origin };
+    let allowed =
+        if job.is_gated() { Err(retry_in_order()) } else { rates.send(job.append.sender, job.append.conversation) };
     let refused = match allowed {
         Ok(()) => lane.try_append(job).err(),
         Err(failure) => Some((job, failure)),

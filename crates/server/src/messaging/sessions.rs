@@ -11,7 +11,7 @@ use sparrow_store::directory::Visibility;
 use tokio::time::Instant;
 
 use super::EndReason;
-use super::gate::Gates;
+use super::gate::{Gates, Place};
 use super::outbound::{Bounds, Outbound, Pushed};
 use super::presence::Watches;
 use super::push::Shared;
@@ -106,16 +106,21 @@ impl Session {
         };
     }
 
+    /// The place of a send that came now, in the order of this session's sends.
+    pub(crate) fn next_place(&self) -> Place {
+        self.gates().next_place()
+    }
+
     /// True if this send may not go ahead of one that has to be retried.
-    pub(crate) fn gate_blocks(&self, conversation: ConversationId, id: ClientMsgId) -> bool {
-        self.gates().blocks(conversation, id)
+    pub(crate) fn gate_blocks(&self, conversation: ConversationId, id: ClientMsgId, place: Place) -> bool {
+        self.gates().blocks(conversation, id, place)
     }
 
     /// Notes how a send was answered: a retryable refusal holds up what follows it, anything else lets it go on.
-    pub(crate) fn gate_answered(&self, conversation: ConversationId, id: ClientMsgId, retry: bool) {
+    pub(crate) fn gate_answered(&self, conversation: ConversationId, id: ClientMsgId, place: Place, retry: bool) {
         if !retry {
             self.gates().settle(conversation, id);
-        } else if self.gates().open(conversation, id).is_err() {
+        } else if self.gates().open(conversation, id, place).is_err() {
             self.outbound.end(EndReason::Overloaded);
         }
     }

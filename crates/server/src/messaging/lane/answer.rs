@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 use crate::messaging::Submitted;
+use crate::messaging::gate::Place;
 use crate::messaging::sessions::{Session, SessionId};
 use crate::metrics::{Metrics, SendLabels};
 use sparrow_protocol::Seq;
@@ -30,6 +31,8 @@ pub(crate) enum Origin {
         session: Arc<Session>,
         /// The request's id.
         request: u32,
+        /// Where it stands in the order of the session's sends.
+        place: Place,
     },
     /// A caller without a session.
     Caller(oneshot::Sender<Result<Submitted, Failure>>),
@@ -47,9 +50,9 @@ impl Job {
     }
 
     /// True if the command would overtake another one of its session that has to be retried first.
-    pub(super) fn is_gated(&self) -> bool {
-        matches!(&self.origin, Origin::Session { session, .. }
-            if session.gate_blocks(self.append.conversation, self.append.client_msg_id))
+    pub(crate) fn is_gated(&self) -> bool {
+        matches!(&self.origin, Origin::Session { session, place, .. }
+            if session.gate_blocks(self.append.conversation, self.append.client_msg_id, *place))
     }
 
     /// Tells whoever waits what the log made of the command.
@@ -75,7 +78,7 @@ impl Job {
             Err(failure) => failure.code.as_str(),
         };
         match std::mem::replace(&mut self.origin, Origin::Answered) {
-            Origin::Session { session, request } => self.tell_session(&session, request, result),
+            Origin::Session { session, request, place } => self.tell_session(&session, request, place, result),
             Origin::Caller(caller) => {
                 let submitted = result.map(|(stored, duplicate)| Submitted { stored: stored.clone(), duplicate });
                 if caller.send(submitted).is_err() {
@@ -87,10 +90,10 @@ impl Job {
         metrics.sends.get_or_create(&SendLabels { outcome }).inc();
     }
 
-    fn tell_session(&self, session: &Session, request: u32, result: Result<(&Stored, bool), Failure>) {
+    fn tell_session(&self, session: &Session, request: u32, place: Place, result: Result<(&Stored, bool), Failure>) {
         let (conversation, id) = (self.append.conversation, self.append.client_msg_id);
         // The gate first: the client may act on the answer as soon as it is queued.
-        session.gate_answered(conversation, id, matches!(&result, Err(failure) if failure.code.retryable()));
+        session.gate_answered(conversation, id, place, matches!(&result, Err(failure) if failure.code.retryable()));
         match result {
             Ok((stored, duplicate)) => session.reply(
                 request,

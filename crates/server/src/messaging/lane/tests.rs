@@ -247,6 +247,24 @@ async fn a_full_queue_is_overloaded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_accepted_before_a_refusal_goes_on() {
+    let hang = Arc::new(Notify::new());
+    let bench = Bench::start([Act::Hang(hang.clone())]);
+    for number in 1..=101 {
+        bench.send(number);
+    }
+    assert_eq!(bench.answer().await, refused(101, Code::Overloaded));
+    hang.notify_one();
+    for number in 1..=100 {
+        assert_eq!(bench.answer().await, stored(number));
+    }
+    bench.send(102);
+    assert_eq!(bench.answer().await, refused(102, Code::RetryInOrder), "it may not overtake 101");
+    bench.send(101);
+    assert_eq!(bench.answer().await, stored(101));
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_answers_what_was_accepted_and_flushes_cursors() {
     let bench = Bench::start([]);
     bench.send(1);
