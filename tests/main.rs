@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test, wherever it is written")]
 
 mod chaos;
+mod chat;
 mod command_line;
 mod complete;
 mod damaged_row;

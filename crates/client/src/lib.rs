@@ -3,6 +3,25 @@
 //! A [`Client`] keeps one connection alive, sends what is in its durable outbox, fills every gap and hands out one
 //! merged stream of [`Event`]s. Terminal interfaces and bots stand on it; nothing here prints or draws.
 //!
+//! ```no_run
+//! use sparrow_client::{Client, Credentials, Error, Event, Options, Store};
+//!
+//! # async fn example() -> Result<(), Error> {
+//! let credentials = Credentials { name: "ann".to_owned(), password: "correct horse".to_owned() };
+//! let options = Options { store: Store::Directory("ann".into()), ..Options::default() };
+//! let client = Client::log_in("http://127.0.0.1:7700", credentials, options).await?;
+//! let direct = client.open_direct("@bob").await?.state.unwrap_or_default();
+//! client.send_text(direct.conversation_id, "hello").await?;
+//! let mut events = client.events();
+//! while let Some(event) = events.next().await {
+//!     if let Event::Entry(entry) = event {
+//!         println!("#{} {}", entry.seq, entry.content.unwrap_or_default().text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What is promised
 //!
 //! - [`Client::send`] returns once the message is in the outbox on disk. From there it reaches the log exactly once, in
