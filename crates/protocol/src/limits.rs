@@ -5,6 +5,9 @@ use std::time::Duration;
 
 /// Largest `Content`, in bytes as protobuf.
 pub const CONTENT_BYTES: usize = 64 * 1024;
+/// Largest `Content` that an operator may allow instead. In JSON, where an escaped character (`\u0001`) takes six times
+/// its bytes, a push of one such message still fits into [`SERVER_FRAME_BYTES`].
+pub const CONTENT_BYTES_MOST: usize = 128 * 1024;
 /// Largest frame from a client, in bytes: a WebSocket message, or what follows the length of a TCP frame.
 pub const CLIENT_FRAME_BYTES: usize = 512 * 1024;
 /// Largest frame from a server, in bytes, counted likewise.

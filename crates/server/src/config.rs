@@ -45,7 +45,7 @@ pub struct PasswordHashing {
 /// Sizes, counts and times that bound what clients may do. The defaults are those of docs/configuration.md.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Largest message content, in bytes as protobuf.
+    /// Largest message content, in bytes as protobuf; at most [`sparrow_protocol::limits::CONTENT_BYTES_MOST`].
     pub content_bytes: usize,
     /// Largest frame from a client, in bytes.
     pub client_frame_bytes: usize,

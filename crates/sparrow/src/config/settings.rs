@@ -3,6 +3,7 @@
 //! The file, the environment, `config print` and docs/configuration.md are all made from this table. To add a setting,
 //! add a field to `sparrow_server::Config` with its default, and a line here.
 
+use sparrow_protocol::limits;
 use sparrow_server::config::{DevicePolicy, WhenFull};
 
 use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, Origins, SECOND, Time, Word};
@@ -97,8 +98,8 @@ settings! {
     /// The form of log lines: for people, or one JSON object a line.
     "log_format" = log_format: Word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
 
-    /// Largest message content, as protobuf.
-    "limits.content_bytes" = node.limits.content_bytes: Bytes(1 << 10, 1 << 20);
+    /// Largest message content, as protobuf. Every client gets it in one frame of at most 1 MiB, also as JSON.
+    "limits.content_bytes" = node.limits.content_bytes: Bytes(1 << 10, limits::CONTENT_BYTES_MOST as u64);
     /// Largest frame from a client. At least twice `content_bytes`, because a JSON frame is longer than its content.
     "limits.client_frame_bytes" = node.limits.client_frame_bytes: Bytes(4 << 10, 16 << 20);
     /// Largest frame from a client before `Hello`.

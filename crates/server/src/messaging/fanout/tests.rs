@@ -5,8 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use prost::Message as _;
 use sparrow_protocol::{
-    Carrier, ClientMsgId, Codec, Command, ConversationKind, EntryKind, Format, Role, Seq, Timestamp, UserId, v1,
+    Carrier, ClientMsgId, Codec, Command, ConversationKind, EntryKind, Format, Role, Seq, Timestamp, UserId, limits, v1,
 };
 use sparrow_store::StoreError;
 use sparrow_store::log::{
@@ -18,6 +19,7 @@ use super::*;
 use crate::messaging::outbound::Outgoing;
 use crate::messaging::sessions::{NewSession, Registered, Session};
 use crate::messaging::testing::{conversation, new_session, seq, user};
+use crate::messaging::wire;
 
 const PROTOBUF: Format = Format { carrier: Carrier::WebSocket, codec: Codec::Protobuf };
 const JSON: Format = Format { carrier: Carrier::WebSocket, codec: Codec::Json };
@@ -236,6 +238,21 @@ async fn a_push_is_written_once_for_each_format() {
     let places: Vec<_> = online.iter().map(place).collect();
     assert_eq!((places[0], places[1]), (places[2], places[3]));
     assert_ne!(places[0], places[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_content_reaches_clients_of_json_even_if_every_byte_is_escaped() {
+    let bench = Bench::with([always(1)]);
+    let session = bench.session(1, 1, JSON);
+    let mut content = v1::Content::default();
+    // The tag and the length of the text take four bytes.
+    content.text = "\u{1}".repeat(limits::CONTENT_BYTES_MOST - 4);
+    let mut largest = entry(1);
+    largest.stored.entry.body = Body::Kept(content.encode_to_vec().into());
+    assert_eq!(wire::body_bytes(&largest.stored.entry), limits::CONTENT_BYTES_MOST);
+    bench.commit([largest]).await;
+    bench.done().await;
+    assert_eq!(pushes(&session), [[(1, true)]]);
 }
 
 #[tokio::test(start_paused = true)]
