@@ -51,15 +51,16 @@ impl From<CloseCode> for Exit {
 }
 
 impl<C: Carrier> Connection<C> {
-    /// A connection whose client has to say `Hello` until `hello_due`.
-    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant, place: Place) -> Self {
+    /// A connection whose client has to say `Hello` until `hello_due`. Boxed, because a future that is handed a value
+    /// holds room for it twice.
+    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant, place: Place) -> Box<Self> {
         let counted = Counted::new(&gateway.node.metrics.connections);
         let frames = gateway.node.limits.new_connection();
-        Self { gateway, carrier, format, hello_due, frames, place, _counted: counted }
+        Box::new(Self { gateway, carrier, format, hello_due, frames, place, _counted: counted })
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         // Boxed: what a log-in needs is not to be held as long as the session lives.
         let exit = match Box::pin(self.identify()).await {
             Ok(admitted) => {
@@ -114,7 +115,7 @@ impl<C: Carrier> Connection<C> {
     }
 
     /// The one way out: says why as well as the client can still be told, and closes.
-    async fn leave(mut self, exit: Exit) {
+    async fn leave(mut self: Box<Self>, exit: Exit) {
         let limits = &self.gateway.node.config.limits;
         tracing::debug!(?exit, "connection ends");
         let (dismissal, closing) = match exit {

@@ -48,8 +48,9 @@ impl Gateway {
     /// and ends this connection alone.
     pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let (over, metrics) = (self.over.clone(), self.node.metrics.clone());
+        // Boxed here: each of the futures around it would hold room for it twice, once to be given it and once to run it.
+        let contained = AssertUnwindSafe(Box::pin(connection)).catch_unwind();
         self.tasks.spawn(async move {
-            let contained = AssertUnwindSafe(connection).catch_unwind();
             if let Some(Err(_panic)) = over.run_until_cancelled_owned(contained).await {
                 metrics.connection_panics.inc();
                 tracing::error!("a connection panicked; the others go on");
@@ -72,5 +73,33 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::actor::Actor;
+    use super::connection::Connection;
+    use super::tcp::TcpFrames;
+    use super::websocket::WebSocketFrames;
+    use crate::messaging::Session;
+
+    fn future_bytes<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every connection holds these as long as it lives: whoever lets them grow shall know it.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let sizes = [
+            ("a WebSocket connection", size_of::<Connection<WebSocketFrames>>(), 512),
+            ("a TCP connection", size_of::<Connection<TcpFrames>>(), 256),
+            ("the future that runs one", future_bytes(Connection::<WebSocketFrames>::run), 256),
+            ("an actor", size_of::<Actor<'_, WebSocketFrames>>(), 320),
+            ("a session", size_of::<Session>(), 320),
+        ];
+        for (what, bytes, most) in sizes {
+            assert!(bytes <= most, "{what} takes {bytes} bytes");
+        }
     }
 }

@@ -56,7 +56,7 @@ async fn exchange_prefaces(stream: &mut TcpStream) -> std::io::Result<Option<Cod
 }
 
 /// Frames over a byte stream.
-struct TcpFrames {
+pub(super) struct TcpFrames {
     stream: TcpStream,
     input: BytesMut,
     output: VecDeque<Bytes>,

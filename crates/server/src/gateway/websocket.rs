@@ -141,7 +141,7 @@ async fn upgraded(on_upgrade: OnUpgrade, gateway: &Gateway, codec: Codec) -> Opt
 }
 
 /// Frames over WebSocket.
-struct WebSocketFrames {
+pub(super) struct WebSocketFrames {
     socket: WebSocketStream<TcpStream>,
     codec: Codec,
     /// What is left of a message that goes out in fragments.
