@@ -80,7 +80,7 @@ impl Drop for Counted {
 mod tests {
     use super::actor::Actor;
     use super::connection::Connection;
-    use super::tcp::TcpFrames;
+    use super::tcp::{self, TcpFrames};
     use super::websocket::WebSocketFrames;
     use crate::messaging::Session;
 
@@ -95,6 +95,11 @@ mod tests {
             ("a WebSocket connection", size_of::<Connection<WebSocketFrames>>(), 512),
             ("a TCP connection", size_of::<Connection<TcpFrames>>(), 256),
             ("the future that runs one", future_bytes(Connection::<WebSocketFrames>::run), 256),
+            (
+                "the future that serves TCP",
+                future_bytes(|(gateway, stream, place)| tcp::serve(gateway, stream, place)),
+                512,
+            ),
             ("an actor", size_of::<Actor<'_, WebSocketFrames>>(), 320),
             ("a session", size_of::<Session>(), 320),
         ];

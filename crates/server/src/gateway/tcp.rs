@@ -32,7 +32,8 @@ pub(super) async fn serve(gateway: Gateway, mut stream: TcpStream, place: Place)
             let format = Format { carrier: CarrierKind::Tcp, codec };
             Connection::new(gateway, TcpFrames::new(stream), format, hello_due, place).run().await;
         }
-        Ok(Ok(None)) => linger(&mut stream).await,
+        // Boxed: else every connection would hold the buffer that only this one needs.
+        Ok(Ok(None)) => Box::pin(linger(&mut stream)).await,
         Ok(Err(error)) => tracing::debug!(%error, "the client left before its preface"),
         Err(_elapsed) => tracing::debug!("no preface in time"),
     }
