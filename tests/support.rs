@@ -95,6 +95,18 @@ pub(crate) async fn metric(node: &TestNode, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}")).parse().unwrap()
 }
 
+/// A node with the default rates, for tests of them.
+pub(crate) fn with_default_rates() -> NodeOptions {
+    NodeOptions::with_default_rates(env!("CARGO_BIN_EXE_sparrow"))
+}
+
+/// The value of a counter with one label; 0 if it has not counted yet.
+pub(crate) async fn labelled(node: &TestNode, name: &str, label: &str, value: &str) -> u64 {
+    let text = sparrow_testkit::Api::new(node.admin()).unwrap().text("/metrics").await.unwrap();
+    let series = format!("{name}{{{label}=\"{value}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |value| value.parse().unwrap())
+}
+
 /// Makes one test for each carrier and codec of an `async fn(Format)`.
 macro_rules! in_every_format {
     ($($test:ident),+ $(,)?) => {

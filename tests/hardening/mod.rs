@@ -2,8 +2,20 @@
 //! files are those of what is abused.
 
 mod bodies;
+mod bystanders;
 mod claims;
+mod connections;
+mod floods;
+mod guesses;
 mod hello;
+mod origins;
+mod presence;
+mod races;
+mod replaced;
+mod revocation;
+mod secrets;
+mod sends;
+mod shutdown;
 mod strings;
 mod tcp;
 mod web_socket;

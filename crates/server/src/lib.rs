@@ -3,6 +3,10 @@
 //! `gateway` (connections) and `api` (HTTP) never call each other; both call the feature modules (`messaging`,
 //! `accounts`, `conversations`, `users`), which know no sockets.
 
+// The tests of a whole node share their support with those that see the crate from outside.
+#[cfg(test)]
+extern crate self as sparrow_server;
+
 mod accounts;
 mod api;
 mod clock;
@@ -18,6 +22,8 @@ mod metrics;
 mod node;
 mod paging;
 mod server;
+#[cfg(test)]
+mod tests;
 mod text;
 mod users;
 

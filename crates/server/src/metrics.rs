@@ -182,3 +182,29 @@ impl fmt::Debug for Metrics {
         f.write_str("Metrics(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_documented() {
+        const DOCUMENT: &str = include_str!("../../../docs/operations.md");
+        let metrics = Metrics::new();
+        // A family without a series is not written.
+        let labels = HttpLabels { method: String::new(), route: String::new(), status: 200 };
+        metrics.http_requests.get_or_create(&labels).inc();
+        metrics.sends.get_or_create(&SendLabels { outcome: "stored" }).inc();
+        metrics.errors.get_or_create(&Code::Internal.into()).inc();
+        metrics.limited.get_or_create(&LimiterLabels { limiter: "frames" }).inc();
+        let text = metrics.encode();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let mut count = 0;
+        for (name, kind) in types {
+            let shown = if kind == "counter" { format!("`{name}_total") } else { format!("`{name}`") };
+            assert!(DOCUMENT.contains(&shown), "docs/operations.md does not name {shown}");
+            count += 1;
+        }
+        assert!(count >= 20, "{count}");
+    }
+}

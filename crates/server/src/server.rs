@@ -39,7 +39,7 @@ pub struct Server {
     core: CoreTasks,
     /// Held to the end: the lane works as long as somebody could still give it commands.
     _messaging: Messaging,
-    store: Sqlite,
+    pub(crate) store: Sqlite,
 }
 
 /// Where a node listens; the ports are the real ones, also where 0 was asked for.

@@ -68,6 +68,8 @@ impl Identified {
             Err(error) if error.kind.is_fatal() => return Effect::Dismiss(Dismissal::unreadable(error)),
             Err(error) => return Effect::Refuse { request: error.id, failure: frame_failure(error) },
         };
+        #[cfg(test)]
+        assert!(!frame.body.ends_with(crate::tests::PANIC), "a failpoint");
         let request = frame.id;
         self.dispatch(&frame).unwrap_or_else(|failure| Effect::Refuse { request, failure })
     }
