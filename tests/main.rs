@@ -13,6 +13,7 @@ mod first_landing;
 mod full_screen;
 mod hardening;
 mod isolated;
+mod metrics;
 mod monotone;
 mod ordering;
 mod people;

@@ -7,7 +7,11 @@ use sparrow_testkit::{ConnectionError, User};
 
 use crate::support::{history, in_every_format, labelled, options, text, texts};
 
-in_every_format!(a_send_beyond_the_rate_holds_up_what_follows_it, signals_are_limited_and_bounded);
+in_every_format!(
+    a_send_beyond_the_rate_holds_up_what_follows_it,
+    signals_are_limited_and_bounded,
+    a_full_lane_is_overloaded_for_a_moment
+);
 
 async fn a_send_beyond_the_rate_holds_up_what_follows_it(format: Format) {
     let node = options().set("rates.user_sends_per_second", "10").set("rates.user_sends_burst", "20").start().await;
@@ -78,4 +82,38 @@ async fn signals_are_limited_and_bounded(format: Format) {
     connection.call::<v1::Ok>(&signal(String::new())).await.unwrap();
     let refused = connection.call::<v1::Ok>(&signal(String::new())).await.unwrap_err();
     assert_eq!(refused.code(), Some("rate_limited"));
+}
+
+async fn a_full_lane_is_overloaded_for_a_moment(format: Format) {
+    let node = options().set("limits.lane_queue", "2").set("limits.batch_commands", "1").start().await;
+    let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
+    let conversation = ann.direct(&bob).await;
+    let mut connection = ann.connect(&node, format).await;
+    let mut refused = 0;
+    for round in 0..20 {
+        let mut ids = Vec::new();
+        for number in 0..50 {
+            ids.push(connection.feed(&text(conversation, &format!("{round}.{number}"))).await.unwrap());
+        }
+        connection.flush().await.unwrap();
+        for id in ids {
+            match connection.answer::<v1::SendAck>(id).await {
+                Err(ConnectionError::Refused(error)) if error.code == "overloaded" => {
+                    assert!(error.retryable && error.retry_after_ms > 0);
+                    refused += 1;
+                }
+                Err(ConnectionError::Refused(error)) => assert_eq!(error.code, "retry_in_order"),
+                Ok(_) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        if refused > 0 {
+            break;
+        }
+    }
+    assert!(refused > 0, "the lane was never full");
+    assert_eq!(labelled(&node, "sparrow_sends_total", "outcome", "overloaded").await, refused);
+    // Over a new connection, which has no gate, it is over at once.
+    let mut connection = ann.connect(&node, format).await;
+    connection.call::<v1::SendAck>(&text(conversation, "later")).await.unwrap();
 }

@@ -130,6 +130,7 @@ impl BenchNode {
             .env("SPARROW_PASSWORD_HASHING_PASSES", "1")
             // Nor is it how a node protects itself from a load generator.
             .envs(config::highest_rates())
+            .env("SPARROW_LIMITS_ADDRESS_SESSIONS", "10000000")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

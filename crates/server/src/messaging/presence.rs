@@ -40,6 +40,12 @@ struct State {
     changed: HashMap<UserId, Visibility>,
 }
 
+/// Whom a session is to be told about.
+struct News {
+    watcher: Arc<Session>,
+    users: Vec<(UserId, Visibility)>,
+}
+
 /// Reads whom a session wants to be told about.
 pub(crate) fn parse(request: &v1::PresenceSubscribe) -> Result<BTreeSet<UserId>, Failure> {
     if request.user_ids.len() > PRESENCE_USERS {
@@ -131,12 +137,13 @@ impl State {
     }
 
     /// Who is to be told about whom.
-    fn take_news(&mut self) -> Vec<(Arc<Session>, Vec<(UserId, Visibility)>)> {
-        let mut news: HashMap<SessionId, (Arc<Session>, Vec<(UserId, Visibility)>)> = HashMap::new();
+    fn take_news(&mut self) -> Vec<News> {
+        let mut news: HashMap<SessionId, News> = HashMap::new();
         for (user, visibility) in std::mem::take(&mut self.changed) {
             for watcher in self.watchers.get(&user).into_iter().flatten() {
-                let (_, users) = news.entry(watcher.id).or_insert_with(|| (watcher.clone(), Vec::new()));
-                users.push((user, visibility));
+                let news = news.entry(watcher.id);
+                let news = news.or_insert_with(|| News { watcher: watcher.clone(), users: Vec::new() });
+                news.users.push((user, visibility));
             }
         }
         news.into_values().collect()
@@ -153,7 +160,7 @@ pub(crate) async fn run(sessions: Arc<Sessions>, clock: Clock, metrics: Arc<Metr
             let news = watches.lock().take_news();
             let (now, now_ms) = (Instant::now(), clock.now().millis());
             let seen = now_ms - now_ms.rem_euclid(MINUTE_MS);
-            for (watcher, users) in news {
+            for News { watcher, users } in news {
                 let told = |(user, visibility)| state(&sessions, watcher.user, user, visibility, seen);
                 let presence = v1::Presence { users: users.into_iter().map(told).collect() };
                 if let Some(mut shared) = Shared::new(&presence) {

@@ -32,7 +32,7 @@ async fn a_single_device_takes_the_place_of_the_one_before_which_is_told() {
     let second = device(&site, "web").await;
     assert_eq!(ended(&session), Some(EndReason::Replaced));
     site.get("/v1/me").by(&first).refused(401, "unauthenticated").await;
-    assert_eq!(devices(&site, &second).await, [second.device.clone()]);
+    assert_eq!(devices(&site, &second).await, std::slice::from_ref(&second.device));
 }
 
 #[tokio::test]
