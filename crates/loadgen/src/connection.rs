@@ -81,6 +81,23 @@ impl Connection {
         Self::over(socket.connect(address).await?, address, format).await
     }
 
+    /// Connects, from a given address of this machine, and shakes hands; answers the bare stream, on which the server has
+    /// said nothing and says nothing before `Hello`.
+    pub(crate) async fn bare(
+        source: Option<IpAddr>,
+        address: SocketAddr,
+        format: Format,
+    ) -> Result<TcpStream, ConnectionError> {
+        let connection = match source {
+            Some(source) => Self::open_from(source, address, format).await?,
+            None => Self::open(address, format).await?,
+        };
+        Ok(match connection.wire {
+            Wire::WebSocket(socket) => socket.into_inner(),
+            Wire::Tcp(stream) => stream.into_inner(),
+        })
+    }
+
     async fn over(stream: TcpStream, address: SocketAddr, format: Format) -> Result<Self, ConnectionError> {
         stream.set_nodelay(true)?;
         let wire = match format.carrier {

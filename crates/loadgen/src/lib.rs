@@ -1,36 +1,43 @@
-//! Load on a node, made on the protocol layer: a bare [`Connection`] over either carrier in either codec, the few calls of
-//! the HTTP [`Api`] that come before it, and the [`workload`]s of `sparrow bench`.
+//! Load on a node, made on the protocol layer, and what is measured of it: the workloads of `sparrow bench`, and for tests
+//! a bare [`Connection`] over either carrier in either codec with the few calls of the HTTP [`Api`] that come before it.
+//!
+//! - [`workload`]: what can be measured, a module each.
+//! - `scene`: conversations with everybody connected; `shape` says who reads and speaks where, `people` makes them.
+//! - `fleet`, `line`, `wire`: thousands of connections; `schedule`: the open loop; `record`, [`verify`]: what is noted.
+//! - `floor`, `floor_server`: the same traffic through a server without logic. [`node`], [`target`]: what is loaded.
+//! - [`outcome`], [`report`]: results for people and programs.
 //!
 //! Nothing here reconnects, retries or remembers, as the SDK does: what a node answers is what the caller gets.
 
 mod api;
 mod connection;
-mod target;
+mod error;
+mod fill;
+mod fleet;
+mod floor;
+mod floor_server;
+mod heads;
+mod line;
+mod load;
+pub mod node;
+pub mod outcome;
+mod people;
+mod record;
+pub mod report;
+mod scene;
+pub mod schedule;
+pub mod search;
+mod shape;
+mod stamp;
+pub mod target;
+pub mod verify;
+mod wire;
 pub mod workload;
 
 pub use api::{Api, ApiError};
 pub use connection::{Connection, ConnectionError};
+pub use error::BenchError;
+pub use floor_server::serve as serve_floor;
+pub use load::{Formats, Goal, Load, Progress, Unwatched};
+pub use outcome::Outcome;
 pub use target::{Addresses, Target};
-
-/// Why a workload measured nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// A call of the HTTP API failed.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// A connection failed.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    /// The node does not count this.
-    #[error("the node has no metric {0}: use the node of the same version")]
-    NoMetric(String),
-    /// The node's memory cannot be read.
-    #[error("the node's memory cannot be read from /proc, which only Linux has: {0}")]
-    NoProc(std::io::Error),
-    /// The node lost connections, or its memory kept changing.
-    #[error("within a minute the node did not come to rest with {sessions} sessions: see its log")]
-    Unsettled {
-        /// How many there should have been.
-        sessions: usize,
-    },
-}

@@ -33,7 +33,7 @@ struct Cli {
 enum Command {
     /// Run a node
     Serve(ConfigArgs),
-    /// Measure a node of this binary, which is started for it
+    /// Measure a node: one of this binary that is started for it, or with `--server` another
     #[command(subcommand)]
     Bench(BenchCommand),
     /// Chat in the terminal
@@ -76,7 +76,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => serve::run(&cli.config)?,
         Some(Command::Serve(config)) => serve::run(&config)?,
         Some(Command::Chat(args)) => return tokio::runtime::Runtime::new()?.block_on(chat::run(args)),
-        Some(Command::Bench(command)) => print(&bench::run(&command)?)?,
+        Some(Command::Bench(command)) => return bench::run(&command),
         Some(Command::Config(command)) => run_config(&command)?,
         Some(Command::Openapi) => print(&sparrow_server::openapi())?,
         Some(Command::Completions { shell }) => {

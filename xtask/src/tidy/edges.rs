@@ -20,9 +20,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Who alone may name a library outside its tests. The client has a database of its own: its cache and outbox.
+/// Who alone may name a library outside its tests. The client has a database of its own: its cache and outbox. The load
+/// generator measures bare inserts, which no store can beat.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("rusqlite", &["sparrow-store", "sparrow-client"]),
+    ("rusqlite", &["sparrow-store", "sparrow-client", "sparrow-loadgen"]),
     ("refinery", &["sparrow-store"]),
     ("axum", &["sparrow-server"]),
     ("crossterm", &["sparrow-tui"]),
