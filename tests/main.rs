@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test, wherever it is written")]
 
+mod bench;
 mod chaos;
 mod chat;
 mod command_line;

@@ -100,6 +100,10 @@ impl Fleet {
         if self.until(Line::is_answered).await {
             self.until(Line::has_seen).await;
         }
+        if self.shared.receipts {
+            self.lines.iter().for_each(|line| line.tell_read());
+            self.until(Line::is_read).await;
+        }
     }
 
     /// Waits until this holds of each connection, which it then keeps doing; false if nothing comes any more before.

@@ -87,8 +87,8 @@ struct Seat {
     gate: Option<Gate>,
     /// The highest seq that arrived, if the node was not told of it yet.
     unread: Option<i64>,
-    /// Own sends of which nobody said that they were read: seq and time due.
-    unanswered: VecDeque<(i64, u64)>,
+    /// Own sends of which nobody said that they were read: seq and stamp.
+    unread_by_peer: VecDeque<(i64, Stamp)>,
     read_by_peer: i64,
 }
 
@@ -164,7 +164,7 @@ impl Line {
             reads,
             gate: None,
             unread: None,
-            unanswered: VecDeque::new(),
+            unread_by_peer: VecDeque::new(),
             read_by_peer: 0,
         });
         seat
@@ -247,6 +247,12 @@ impl Line {
         let state = self.state();
         let seen = |seat: &Seat| !seat.reads || seat.watch.next() > seat.room.head();
         state.closed.is_some() || state.seats.iter().all(seen)
+    }
+
+    /// True if somebody has read every own message, or never will.
+    pub(crate) fn is_read(&self) -> bool {
+        let state = self.state();
+        state.closed.is_some() || state.seats.iter().all(|seat| seat.unread_by_peer.is_empty())
     }
 
     /// Notes what is missing at the end.
@@ -348,9 +354,9 @@ impl Line {
         counts.last_ack.fetch_max(now, Ordering::Relaxed);
         if sent.stamp.run == self.shared.book.run() {
             note(&mut notes.acked, now.saturating_sub(sent.stamp.due));
-            if self.shared.receipts {
-                seat.unanswered.push_back((ack.seq, sent.stamp.due));
-            }
+        }
+        if self.shared.receipts {
+            seat.unread_by_peer.push_back((ack.seq, sent.stamp));
         }
     }
 
@@ -387,8 +393,10 @@ impl Line {
             notes.violation(|| format!("conversation {}: a receipt went back", receipt.conversation_id));
         }
         seat.read_by_peer = receipt.read;
-        while let Some((_, due)) = seat.unanswered.pop_front_if(|(seq, _)| *seq <= receipt.read) {
-            note(&mut notes.read, now.saturating_sub(due));
+        while let Some((_, stamp)) = seat.unread_by_peer.pop_front_if(|(seq, _)| *seq <= receipt.read) {
+            if stamp.run == self.shared.book.run() {
+                note(&mut notes.read, now.saturating_sub(stamp.due));
+            }
         }
     }
 

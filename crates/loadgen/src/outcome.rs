@@ -148,10 +148,10 @@ impl fmt::Display for Outcome {
 /// A number with as many digits as say something, and commas between the thousands.
 pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
+        _ if value.fract() == 0.0 => 0,
         1_000.0.. => 0,
         100.0.. => 1,
         1.0.. => 2,
-        0.0 => 0,
         _ => 3,
     };
     let text = format!("{value:.digits$}");
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn numbers_have_commas_and_no_more_digits_than_they_need() {
-        let numbers = [1_234_567.0, 123.456, 12.0, 0.1234, 0.0, -1_234.0].map(number);
-        assert_eq!(numbers, ["1,234,567", "123.5", "12.00", "0.123", "0", "-1,234"]);
+        let numbers = [1_234_567.8, 123.456, 12.5, 12.0, 0.1234, 0.0, -1_234.0].map(number);
+        assert_eq!(numbers, ["1,234,568", "123.5", "12.50", "12", "0.123", "0", "-1,234"]);
     }
 }

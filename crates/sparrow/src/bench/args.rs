@@ -17,7 +17,7 @@ const SERVER_CONNECTIONS: usize = 100;
 
 /// What every workload takes.
 #[derive(Debug, Args)]
-pub(super) struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// Sends, pulls or frames per second; where a search begins. Each workload has its own default
     #[arg(long, value_name = "PER SECOND")]
     rate: Option<f64>,
@@ -76,7 +76,7 @@ pub(super) struct NodeArgs {
 
 /// What the connections speak.
 #[derive(Debug, Args)]
-pub(super) struct FormatArgs {
+pub(crate) struct FormatArgs {
     /// What carries the frames
     #[arg(long, alias = "carrier", value_enum, default_value_t = Transport::Websocket)]
     transport: Transport,

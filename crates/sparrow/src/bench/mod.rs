@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use sparrow_loadgen::node::Node;
 use sparrow_loadgen::workload::{self, Bench};
-use sparrow_loadgen::{Load, Outcome, Progress as _, Target, report};
+use sparrow_loadgen::{Load, Outcome, Progress as _, report};
 
 use args::{FormatArgs, LoadArgs};
 use profile::Profile;
