@@ -9,14 +9,16 @@ use crate::config;
 pub(super) enum Profile {
     /// Raised, so that load is not taken for abuse. The limiter runs all the same
     Bench,
-    /// As they are, but for what making accounts takes: registrations and log-ins from one address
+    /// As they are, but for what everybody being on one machine takes: log-ins and connections of one address
     Default,
 }
 
-/// Passwords are not what is measured.
-const ACCOUNTS: &[(&str, &str)] = &[
+/// Passwords are not what is measured, and all clients have a few addresses.
+const ONE_MACHINE: &[(&str, &str)] = &[
     ("SPARROW_PASSWORD_HASHING_MEMORY_KIB", "8"),
     ("SPARROW_PASSWORD_HASHING_PASSES", "1"),
+    ("SPARROW_LIMITS_ADDRESS_CONNECTIONS", "1000000"),
+    ("SPARROW_LIMITS_ADDRESS_SESSIONS", "1000000"),
     ("SPARROW_RATES_REGISTRATIONS_PER_HOUR", "1000000"),
     ("SPARROW_RATES_ACCOUNT_LOGINS_PER_MINUTE", "1000000"),
     ("SPARROW_RATES_ADDRESS_LOGINS_PER_MINUTE", "1000000"),
@@ -44,7 +46,7 @@ impl Profile {
         let own = |variables: &[(&str, &str)]| -> Vec<(String, String)> {
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let mut all = own(ACCOUNTS);
+        let mut all = own(ONE_MACHINE);
         if self == Self::Bench {
             all.extend(own(RAISED));
             all.extend(config::highest_rates());
