@@ -8,6 +8,9 @@ use sparrow_protocol::{Carrier, Codec, Format, limits};
 use crate::ConnectionError;
 
 const FINAL: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const KIND: u8 = 0x0f;
+const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -63,42 +66,76 @@ fn take_frame(read: &mut BytesMut) -> Result<Option<Incoming>, ConnectionError> 
     Ok(Some(Incoming::Frame(read.split_to(length).freeze())))
 }
 
+/// A message may come in fragments; they are taken when all of them are there.
 fn take_message(read: &mut BytesMut) -> Result<Option<Incoming>, ConnectionError> {
-    let Some((kind, header, length)) = header(read)? else { return Ok(None) };
-    if read.len() < header + length {
-        return Ok(None);
+    let Some(first) = Part::read(read, 0)? else { return Ok(None) };
+    if first.is_final {
+        read.advance(first.from);
+        let payload = read.split_to(first.to - first.from);
+        return Ok(Some(match first.kind {
+            TEXT | BINARY => Incoming::Frame(payload.freeze()),
+            CLOSE => Incoming::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
+            _ => Incoming::Other,
+        }));
     }
-    read.advance(header);
-    let payload = read.split_to(length);
-    Ok(Some(match kind {
-        TEXT | BINARY => Incoming::Frame(payload.freeze()),
-        CLOSE => Incoming::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
-        _ => Incoming::Other,
-    }))
+    let mut message = BytesMut::from(&read[first.from..first.to]);
+    let mut end = first.to;
+    loop {
+        let Some(part) = Part::read(read, end)? else { return Ok(None) };
+        end = part.to;
+        // A control message may stand between fragments; those that ask for something are read by nobody here.
+        if part.kind == CONTINUATION {
+            message.put_slice(&read[part.from..part.to]);
+        }
+        if message.len() > limits::SERVER_FRAME_BYTES {
+            return Err(refused("larger than the largest frame"));
+        }
+        if part.kind == CONTINUATION && part.is_final {
+            read.advance(end);
+            return Ok(Some(Incoming::Frame(message.freeze())));
+        }
+    }
 }
 
-/// Opcode, bytes of the header and of the payload of the next message.
-fn header(read: &[u8]) -> Result<Option<(u8, usize, usize)>, ConnectionError> {
-    let &[first, second, ref rest @ ..] = read else { return Ok(None) };
-    let (extra, length) = match second {
-        126 => match rest.first_chunk() {
-            Some(length) => (2, u64::from(u16::from_be_bytes(*length))),
-            None => return Ok(None),
-        },
-        127 => match rest.first_chunk() {
-            Some(length) => (8, u64::from_be_bytes(*length)),
-            None => return Ok(None),
-        },
-        length => (0, u64::from(length)),
-    };
-    let fits = usize::try_from(length).ok().filter(|length| *length <= limits::SERVER_FRAME_BYTES);
-    match fits {
-        Some(length) if first & 0xf0 == FINAL && second & MASKED == 0 => Ok(Some((first & 0x0f, 2 + extra, length))),
-        _ => Err(ConnectionError::Io(std::io::Error::new(
-            std::io::ErrorKind::InvalidData,
-            "the server sent a WebSocket message that is masked, in parts, or larger than its largest frame",
-        ))),
+/// One WebSocket frame, which is a message or a fragment of one.
+struct Part {
+    kind: u8,
+    is_final: bool,
+    /// Where its payload begins.
+    from: usize,
+    /// Where its payload ends.
+    to: usize,
+}
+
+impl Part {
+    /// The frame that begins at `start`; `None` if it is not whole yet.
+    fn read(read: &[u8], start: usize) -> Result<Option<Self>, ConnectionError> {
+        let Some(&[first, second, ref rest @ ..]) = read.get(start..) else { return Ok(None) };
+        let (extra, length) = match second {
+            126 => match rest.first_chunk() {
+                Some(length) => (2, u64::from(u16::from_be_bytes(*length))),
+                None => return Ok(None),
+            },
+            127 => match rest.first_chunk() {
+                Some(length) => (8, u64::from_be_bytes(*length)),
+                None => return Ok(None),
+            },
+            length => (0, u64::from(length)),
+        };
+        if first & RESERVED != 0 || second & MASKED != 0 {
+            return Err(refused("masked or compressed"));
+        }
+        let length = usize::try_from(length).ok().filter(|length| *length <= limits::SERVER_FRAME_BYTES);
+        let length = length.ok_or_else(|| refused("larger than the largest frame"))?;
+        let from = start + 2 + extra;
+        let part = Self { kind: first & KIND, is_final: first & FINAL != 0, from, to: from + length };
+        Ok((part.to <= read.len()).then_some(part))
     }
+}
+
+fn refused(what: &str) -> ConnectionError {
+    let text = format!("the server sent a WebSocket message that is {what}");
+    ConnectionError::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, text))
 }
 
 #[cfg(test)]
@@ -142,8 +179,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_masked_or_in_parts_is_refused() {
-        for wire in [&[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0][..], &[0x82, 0x81, 0, 0, 0, 0, 1], &[0x02, 0]] {
+    fn a_message_in_fragments_is_taken_when_all_of_them_are_there() {
+        let wire = [0x02, 2, 1, 2, 0x00, 1, 3, 0x89, 0, 0x80, 2, 4, 5, 0x82, 0];
+        for cut in 1..13 {
+            assert_eq!(take(Carrier::WebSocket, &mut BytesMut::from(&wire[..cut])).unwrap(), None, "cut at {cut}");
+        }
+        let mut read = BytesMut::from(&wire[..]);
+        let message = Bytes::from_static(&[1, 2, 3, 4, 5]);
+        assert_eq!(take(Carrier::WebSocket, &mut read).unwrap(), Some(Incoming::Frame(message)));
+        assert_eq!(&read[..], [0x82, 0]);
+    }
+
+    #[test]
+    fn what_is_too_large_masked_or_compressed_is_refused() {
+        for wire in [&[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0][..], &[0x82, 0x81, 0, 0, 0, 0, 1], &[0xc2, 0]] {
             assert!(take(Carrier::WebSocket, &mut BytesMut::from(wire)).is_err(), "{wire:?}");
         }
     }
