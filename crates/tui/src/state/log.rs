@@ -124,6 +124,8 @@ pub(crate) struct Log {
     items: BTreeMap<i64, Item>,
     /// The first and the last seq that the window covers; entries of kinds that are not shown count, too.
     covered: Option<(i64, i64)>,
+    /// The last seq that the window has ever held.
+    newest: i64,
     bytes: usize,
     /// Nothing is before the window.
     pub(crate) at_start: bool,
@@ -160,6 +162,12 @@ impl Log {
 
     pub(crate) fn last(&self) -> Option<i64> {
         self.covered.map(|(_, last)| last)
+    }
+
+    /// True if the entry came after everything that was loaded. A device that catches up hears of entries again that it
+    /// has loaded as history.
+    pub(crate) fn is_new(&self, seq: i64) -> bool {
+        seq > self.newest
     }
 
     pub(crate) fn contains(&self, seq: i64) -> bool {
@@ -202,6 +210,7 @@ impl Log {
     fn cover(&mut self, seq: i64) {
         let (first, last) = self.covered.unwrap_or((seq, seq));
         self.covered = Some((first.min(seq), last.max(seq)));
+        self.newest = self.newest.max(seq);
     }
 
     fn insert(&mut self, item: Item) {

@@ -116,9 +116,10 @@ impl State {
         }
         if let Some(item) = Item::of(entry) {
             let away = self.log.top.is_some();
+            let is_new = self.log.is_new(entry.seq);
             if away || !self.log.at_end {
-                self.log.below += 1;
-            } else if !self.focused && entry.sender_id != me && self.log.new_from.is_none() {
+                self.log.below += usize::from(is_new);
+            } else if is_new && !self.focused && entry.sender_id != me && self.log.new_from.is_none() {
                 self.log.new_from = Some(entry.seq);
             }
             self.log.append(item);

@@ -182,6 +182,8 @@ fn scrolls_back_to_the_first_message_and_keeps_its_place() {
     assert!(desk.state.log.at_start);
     desk.press(Action::PageUp);
     assert_eq!(desk.notice(), Some(desk.state.texts.at_beginning));
+    desk.hear(News::Entry(message(LOBBY, 150, BOB, "loaded before the stream came to it")));
+    assert_eq!(desk.state.log.below, 0);
     desk.hear(News::Entry(message(LOBBY, 201, BOB, "below")));
     assert_eq!(desk.state.log.below, 1);
     desk.press(Action::Last);
