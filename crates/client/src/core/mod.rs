@@ -63,6 +63,8 @@ enum Pending {
 #[derive(Debug)]
 struct Known {
     state: ConversationState,
+    /// `state` is that of the conversation after this entry: what a stream that catches up brings before is in it.
+    stated_at: i64,
     timeline: Timeline,
 }
 
@@ -114,7 +116,8 @@ impl Core {
         let random = SmallRng::seed_from_u64(config.seed);
         let known = snapshot.conversations.into_iter().map(|saved| {
             let timeline = Timeline::new(saved.position);
-            (saved.state.conversation_id, Known { state: saved.state, timeline })
+            let stated_at = saved.state.head;
+            (saved.state.conversation_id, Known { state: saved.state, stated_at, timeline })
         });
         let mut core = Self {
             limits,

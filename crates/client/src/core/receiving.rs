@@ -6,7 +6,7 @@ use sparrow_protocol::v1::{self, ConversationState, Entry};
 use sparrow_protocol::{Body, EntryKind, limits};
 use tokio::time::Instant;
 
-use super::{Core, Effect, Pending, Syncing};
+use super::{Core, Effect, Known, Pending, Syncing};
 use crate::cache::Change;
 use crate::events::Event;
 
@@ -39,7 +39,7 @@ impl Core {
         let before = known.state.clone();
         let mut changed_membership = false;
         for entry in &entries {
-            changed_membership |= note(&mut known.state, entry, self.config.user_id);
+            changed_membership |= note(known, entry, self.config.user_id);
         }
         if changed_membership {
             self.start_sync(now);
@@ -154,18 +154,22 @@ impl Core {
 }
 
 /// Lets an entry change what is known of its conversation; true if only `Sync` can tell the rest.
-fn note(state: &mut ConversationState, entry: &Entry, me: i64) -> bool {
+fn note(known: &mut Known, entry: &Entry, me: i64) -> bool {
+    let state = &mut known.state;
     if entry.kind == EntryKind::Message.as_str() {
         state.last_message_seq = state.last_message_seq.max(entry.seq);
     }
-    if let Some(name) = entry.settings.as_ref().and_then(|settings| settings.name.as_ref()) {
+    let is_news = entry.seq > known.stated_at;
+    if let Some(name) = entry.settings.as_ref().and_then(|settings| settings.name.as_ref())
+        && is_news
+    {
         state.name.clone_from(name);
     }
     let Some(membership) = &entry.membership else { return false };
     let count = u32::try_from(membership.members.len()).unwrap_or(u32::MAX);
     match membership.change.as_str() {
-        "added" | "joined" => state.member_count = state.member_count.saturating_add(count),
-        "left" | "removed" => state.member_count = state.member_count.saturating_sub(count),
+        "added" | "joined" if is_news => state.member_count = state.member_count.saturating_add(count),
+        "left" | "removed" if is_news => state.member_count = state.member_count.saturating_sub(count),
         _ => {}
     }
     membership.members.iter().any(|member| member.user_id == me)

@@ -86,13 +86,15 @@ impl Core {
             Some(known) => {
                 if known.state != *state {
                     known.state = state.clone();
+                    known.stated_at = state.head;
                     self.effects.push(Effect::Persist(Change::State(state.clone())));
                     self.effects.push(Effect::Emit(Event::ConversationChanged(state.clone())));
                 }
             }
             None => {
                 let position = self.beginning(state);
-                self.known.insert(id, Known { state: state.clone(), timeline: Timeline::new(position) });
+                let known = Known { state: state.clone(), stated_at: state.head, timeline: Timeline::new(position) };
+                self.known.insert(id, known);
                 self.effects.push(Effect::Persist(Change::Opened { state: state.clone(), position }));
                 self.effects.push(Effect::Emit(Event::ConversationChanged(state.clone())));
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::fake::{Fake, GROUP, ME, OTHER, TCP, entry, http, next_seq, text};
+use crate::fake::{Fake, GROUP, ME, OTHER, TCP, entry, http, next_seq, next_that, text};
 use sparrow_client::{Event, StoredSession};
 use sparrow_protocol::{Format, v1};
 
@@ -187,4 +187,25 @@ async fn an_expired_token_is_renewed_once_for_all_and_kept() {
     assert_eq!((kept.access_token.as_str(), kept.refresh_token.as_str()), ("new", "next"));
     client.close().await;
     server.abort();
+}
+
+#[tokio::test]
+async fn members_that_a_sync_has_counted_are_not_counted_again() {
+    let joined = |seq, users: &[i64]| {
+        let members = users.iter().map(|user| v1::MemberRole { user_id: *user, role: "member".to_owned() }).collect();
+        let change = v1::MembershipChange { change: "joined".to_owned(), members };
+        v1::Entry { kind: "membership".to_owned(), content: None, membership: Some(change), ..entry(seq, OTHER) }
+    };
+    let fake = Fake::start(TCP).await;
+    let client = fake.client(None).await;
+    let mut events = client.events();
+    let mut peer = fake.accept_synced("e", 2).await;
+    peer.serve_pull(&[joined(1, &[OTHER]), entry(2, OTHER)]).await;
+    peer.push(vec![joined(3, &[77, 78])]).await;
+    let count = next_that(&mut events, |event| match event {
+        Event::ConversationChanged(state) if state.member_count > 0 => Some(state.member_count),
+        _ => None,
+    });
+    assert_eq!(count.await, 2);
+    client.close().await;
 }
