@@ -48,3 +48,18 @@ async fn who_subscribes_is_told_who_comes_and_goes(format: Format) {
     let refused = watcher.call::<v1::Presence>(&many).await.unwrap_err();
     assert_eq!(refused.code(), Some("invalid_request"));
 }
+
+#[tokio::test]
+async fn who_is_sent_away_by_a_shutdown_was_seen_then() {
+    let mut node = node().await;
+    let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
+    let _connection = bob.connect(&node, Format::ALL[0]).await;
+    // As if he had connected long ago.
+    let database = rusqlite::Connection::open(node.data().join("sparrow.db")).unwrap();
+    database.execute("UPDATE users SET last_seen = 60000 WHERE id = ?1", [bob.id]).unwrap();
+    drop(database);
+    assert!(node.terminate().await.success());
+    node.restart().await;
+    let seen: v1::User = ann.api.get("/v1/users/@bob").await.unwrap();
+    assert!(!seen.online && seen.last_seen > 60_000 && seen.last_seen % 60_000 == 0, "{seen:?}");
+}

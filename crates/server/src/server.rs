@@ -38,7 +38,7 @@ pub struct Server {
     /// The lane and the fan-out.
     core: CoreTasks,
     /// Held to the end: the lane works as long as somebody could still give it commands.
-    _messaging: Messaging,
+    messaging: Messaging,
     pub(crate) store: Sqlite,
 }
 
@@ -105,7 +105,7 @@ impl Server {
             draining: gateway.draining.clone(),
             over: gateway.over.clone(),
             core,
-            _messaging: node.messaging.clone(),
+            messaging: node.messaging.clone(),
             store,
         };
         let websocket =
@@ -136,6 +136,9 @@ impl Server {
     pub async fn shutdown(self) {
         let begun = Instant::now();
         let end = begun + self.shutdown_deadline;
+        if let Err(error) = self.messaging.note_all_seen(Clock::system().now()).await {
+            tracing::warn!(%error, "it was not noted who was here last");
+        }
         self.connections.close();
         self.draining.cancel();
         let connections_end = end - self.shutdown_deadline / FLUSH_SHARE;

@@ -326,8 +326,8 @@ pub trait Directory: Send + Sync + 'static {
     /// Gives out the device's next session generation and notes that it was seen. `None` if it was revoked.
     async fn begin_session(&self, device: DeviceId, now: Timestamp) -> Result<Option<i64>, StoreError>;
 
-    /// Notes that a device, and its user, was seen, to the minute.
-    async fn device_seen(&self, device: DeviceId, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes that these devices, and their users, were seen, to the minute.
+    async fn devices_seen(&self, devices: Vec<DeviceId>, now: Timestamp) -> Result<(), StoreError>;
 
     /// A user's devices that are not revoked, by id.
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;

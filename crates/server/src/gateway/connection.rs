@@ -77,13 +77,13 @@ impl<C: Carrier> Connection<C> {
         Box::pin(self.leave(exit)).await;
     }
 
-    /// Notes when the device was last here; when all leave at once, that is not worth a write each.
+    /// Notes when the device was last here; when all leave at once, `Server::shutdown` has done so in one write.
     async fn note_seen(&self, device: DeviceId) {
         let node = &self.gateway.node;
         if self.gateway.draining.is_cancelled() {
             return;
         }
-        if let Err(error) = node.store.device_seen(device, node.clock.now()).await {
+        if let Err(error) = node.store.devices_seen(vec![device], node.clock.now()).await {
             tracing::debug!(%error, "it was not noted when a device was last seen");
         }
     }

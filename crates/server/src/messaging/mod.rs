@@ -24,10 +24,10 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
-use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, UserId, raw, v1};
+use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, Timestamp, UserId, raw, v1};
 use sparrow_store::directory::{User, Visibility};
 use sparrow_store::log::{Append, Range, Stored};
-use sparrow_store::{Log, Store};
+use sparrow_store::{Log, Store, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -222,6 +222,11 @@ impl Messaging {
     /// Tells whoever watches the user that they may now know more, or less.
     pub(crate) fn set_visibility(&self, user: UserId, visibility: Visibility) {
         self.sessions.watches().set_visibility(user, visibility);
+    }
+
+    /// Notes that everybody who is online now is seen now: for a node that is about to send them all away.
+    pub(crate) async fn note_all_seen(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.devices_seen(self.sessions.all_devices(), now).await
     }
 
     /// True if the device has a session.

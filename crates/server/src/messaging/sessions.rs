@@ -254,6 +254,11 @@ impl Sessions {
         self.devices().contains_key(&device)
     }
 
+    /// Every device with a session.
+    pub(crate) fn all_devices(&self) -> Vec<DeviceId> {
+        self.devices().keys().copied().collect()
+    }
+
     /// Users with a session, by id, from the first above `after`.
     pub(crate) fn online_users(&self, after: Option<UserId>, limit: usize) -> Vec<UserId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

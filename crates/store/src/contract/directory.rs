@@ -213,9 +213,11 @@ pub(crate) async fn a_user_is_seen_with_their_devices<F: Fixture>(world: &mut Wo
     let device = world.log_in(ann, None, 1).await.unwrap().device;
     world.store().begin_session(device, at(0)).await.unwrap();
     assert_eq!(seen().await, Some(at(0)), "the tests begin at a full minute");
-    world.store().device_seen(device, at(150_000)).await.unwrap();
+    let phone = world.log_in(ann, None, 2).await.unwrap().device;
+    world.store().devices_seen(vec![device, phone], at(150_000)).await.unwrap();
+    assert!(world.store().devices(ann).await.unwrap().iter().all(|device| device.last_seen == at(120_000)));
     assert_eq!(seen().await, Some(at(120_000)));
-    world.store().device_seen(device, at(60_000)).await.unwrap();
+    world.store().devices_seen(vec![device], at(60_000)).await.unwrap();
     assert_eq!(seen().await, Some(at(120_000)), "it never goes back");
     let change = ProfileChange { visibility: Some(Visibility::Nobody), ..ProfileChange::default() };
     assert_eq!(world.store().update_profile(ann, change).await.unwrap().unwrap().visibility, Visibility::Nobody);
@@ -296,7 +298,7 @@ pub(crate) async fn seen_to_the_minute<F: Fixture>(world: &mut World<F>) {
     let ann = world.user("ann").await;
     let device = world.log_in(ann, None, 1).await.unwrap().device;
     let seen = async |ms| {
-        world.store().device_seen(device, at(ms)).await.unwrap();
+        world.store().devices_seen(vec![device], at(ms)).await.unwrap();
         world.store().devices(ann).await.unwrap()[0].last_seen
     };
     assert_eq!(seen(61_000).await, at(60_000));

@@ -93,8 +93,8 @@ impl Directory for Sqlite {
         self.writer.run(move |tx| devices::begin_session(tx, device, now)).await
     }
 
-    async fn device_seen(&self, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
-        self.writer.run(move |tx| devices::seen(tx, device, now)).await
+    async fn devices_seen(&self, devices: Vec<DeviceId>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.run(move |tx| devices.iter().try_for_each(|device| devices::seen(tx, *device, now))).await
     }
 
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
