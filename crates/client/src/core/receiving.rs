@@ -2,7 +2,7 @@
 //! other devices changed.
 
 use prost::Message as _;
-use sparrow_protocol::v1::{self, ConversationState, Entry};
+use sparrow_protocol::v1::{self, Entry};
 use sparrow_protocol::{Body, EntryKind, limits};
 use tokio::time::Instant;
 
