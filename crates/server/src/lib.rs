@@ -29,4 +29,7 @@ mod users;
 
 pub use api::openapi;
 pub use config::Config;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use messaging::bench;
 pub use server::{Addresses, Server, StartError};

@@ -3,6 +3,8 @@
 //! The send path reads top to bottom: [`send`] (parse, gate, enqueue), [`lane`] (one transaction per batch, answers),
 //! [`fanout`] (members, stage, pushes), [`outbound`] (what waits for one session).
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod cursors;
 mod fanout;
 mod gate;

@@ -15,15 +15,18 @@ use super::profile::Profile;
 /// Connections that are asked of a server that was there, if no number is given: its passwords cost what they should.
 const SERVER_CONNECTIONS: usize = 100;
 
+/// How long a run is, if nobody says.
+const DURATION: Duration = Duration::from_secs(10);
+
 /// What every workload takes.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// Sends, pulls or frames per second; where a search begins. Each workload has its own default
     #[arg(long, value_name = "PER SECOND")]
     rate: Option<f64>,
-    /// How long the measured part is
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
-    duration: Duration,
+    /// How long the measured part is [default: 10s; for `idle` 30s, which is more than a heartbeat]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) duration: Option<Duration>,
     /// Connections; each takes a file descriptor here and one in the node. Each workload has its own default
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     connections: Option<u32>,
@@ -126,7 +129,7 @@ impl LoadArgs {
         };
         Load {
             rate: self.rate.unwrap_or(rate),
-            duration: self.duration,
+            duration: self.duration.unwrap_or(DURATION),
             connections: self.connections.map_or(connections, |connections| connections as usize),
             body: self.body as usize,
             formats: self.format.formats(),

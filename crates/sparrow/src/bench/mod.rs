@@ -6,6 +6,7 @@ mod progress;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -16,6 +17,9 @@ use sparrow_loadgen::{Load, Outcome, Progress as _, report};
 use args::{FormatArgs, LoadArgs};
 use profile::Profile;
 use progress::Bar;
+
+/// Longer than the time after which a silent connection is pinged.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Which workload.
 #[derive(Debug, Subcommand)]
@@ -123,7 +127,11 @@ fn plan(command: &BenchCommand) -> Option<Plan<'_>> {
         BenchCommand::Fanout(args) => plan(args, 20.0, 5_000),
         BenchCommand::Hot { load: args, send_only: false } => plan(args, 2_000.0, 64),
         BenchCommand::Hot { load: args, send_only: true } => plan(args, 10_000.0, 64),
-        BenchCommand::Idle(args) | BenchCommand::Storm(args) => plan(args, 1.0, 10_000),
+        BenchCommand::Idle(args) => {
+            let load = Load { duration: args.duration.unwrap_or(HEARTBEAT), ..args.load(1.0, 10_000, false) };
+            Plan { args, load }
+        }
+        BenchCommand::Storm(args) => plan(args, 1.0, 10_000),
         BenchCommand::Offline { load: args, .. } => plan(args, 1.0, 1),
         BenchCommand::History { load: args, .. } => plan(args, 500.0, 16),
         BenchCommand::Burst { .. }
