@@ -45,7 +45,8 @@ fn workloads_that_send_measure_acks_deliveries_and_efficiency() {
         let arguments: Vec<&str> = workload.iter().copied().chain(small).collect();
         let result = result(&arguments, directory.path());
         assert_eq!(result["violations"].as_array().unwrap().len(), 0);
-        assert_eq!(figure(&result, "delivered") / figure(&result, "acked"), readers, "{workload:?}");
+        let delivered = figure(&result, "delivered") / figure(&result, "acked");
+        assert!((delivered - readers).abs() < 1e-6, "{delivered} of {readers} for {workload:?}");
         assert!(figure(&result, "commits") > 0.0);
         figure(&result, "floor: echo of a send to all who get it");
     }

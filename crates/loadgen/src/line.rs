@@ -321,14 +321,21 @@ impl Line {
     }
 
     fn pushed(&self, state: &mut State, notes: &mut Notes, push: &PushHead, now: u64) {
-        let Some(seat) = state.by_conversation.get(&push.conversation_id).and_then(|seat| state.seats.get_mut(*seat))
-        else {
-            return notes.violation(|| format!("a push of conversation {}, which is not ours", push.conversation_id));
-        };
         let run = self.shared.book.run();
+        let ours = |id: &str| Stamp::read(id).filter(|stamp| stamp.run == run);
+        let seat = state.by_conversation.get(&push.conversation_id).and_then(|seat| state.seats.get_mut(*seat));
+        let Some(seat) = seat else {
+            // Newcomers to the lobby, say; but never what was sent in this run.
+            if push.entries.iter().any(|entry| ours(&entry.client_msg_id).is_some()) {
+                notes.violation(|| {
+                    format!("a message of conversation {}, of which one is no member", push.conversation_id)
+                });
+            }
+            return;
+        };
         for entry in &push.entries {
             notes.check(push.conversation_id, seat.watch.push(entry.seq));
-            let Some(stamp) = Stamp::read(&entry.client_msg_id).filter(|stamp| stamp.run == run) else { continue };
+            let Some(stamp) = ours(&entry.client_msg_id) else { continue };
             let waited = now.saturating_sub(stamp.due);
             note(&mut notes.delivered, waited);
             seat.room.arrived(entry.seq, waited);

@@ -1,6 +1,6 @@
 //! `offline`: one user returns to very many missed messages in many conversations.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use sparrow_protocol::v1;
@@ -44,12 +44,13 @@ pub async fn offline(bench: Bench<'_>, entries: usize, conversations: usize) -> 
         writers.iter().enumerate().take(conversations).map(|(at, writer)| (writer.token.as_str(), of(at))).collect();
     fill(bench.target, &writing, each, &content(bench.load.body), bench.progress).await?;
 
+    let ids = made.iter().map(|made| made.conversation).collect();
     bench.progress.stage("returning", RETURNS as u64);
     let before = bench.target.sample().await;
     let started = Instant::now();
     let mut returns = Vec::new();
     for _ in 0..RETURNS {
-        returns.push(come_back(bench, reader, conversations, each).await?);
+        returns.push(come_back(bench, reader, &ids, each).await?);
         bench.progress.advance(1);
     }
     let after = bench.target.sample().await;
@@ -78,16 +79,22 @@ fn describe(outcome: &mut Outcome, returns: &[Return]) {
     outcome.latency("full pull", &of_times(returns.iter().map(|once| once.pull)));
 }
 
-async fn come_back(bench: Bench<'_>, reader: &Person, conversations: usize, each: usize) -> Result<Return, BenchError> {
+async fn come_back(
+    bench: Bench<'_>,
+    reader: &Person,
+    groups: &HashSet<i64>,
+    each: usize,
+) -> Result<Return, BenchError> {
+    let conversations = groups.len();
     let started = Instant::now();
-    let listed = list(bench, reader).await?;
+    let listed = list(bench, reader, groups).await?;
     let list = started.elapsed();
     let started = Instant::now();
     let format = bench.load.formats.of(0);
     let mut connection = Connection::open(bench.target.address(format.carrier), format).await?;
     connection.hello(&reader.token).await?;
     let mut states = sync(&mut connection, String::new()).await?.0;
-    states.retain(is_group);
+    states.retain(|state| groups.contains(&state.conversation_id));
     let sync = started.elapsed();
     let started = Instant::now();
     let (entries, mut violations) = pull_all(&mut connection, &states).await?;
@@ -101,20 +108,16 @@ async fn come_back(bench: Bench<'_>, reader: &Person, conversations: usize, each
     Ok(Return { list, sync, pull, entries, violations })
 }
 
-/// Everybody has a conversation with themselves besides, which nobody writes to here.
-fn is_group(state: &v1::ConversationState) -> bool {
-    state.kind == "group"
-}
-
-async fn list(bench: Bench<'_>, reader: &Person) -> Result<usize, BenchError> {
+/// How many of the groups are listed; everybody may be in other conversations besides, such as the lobby.
+async fn list(bench: Bench<'_>, reader: &Person, groups: &HashSet<i64>) -> Result<usize, BenchError> {
     let api = Api::new(bench.target.addresses.http)?.with_token(&reader.token);
     let mut count = 0;
     let mut cursor = String::new();
     loop {
         let path = format!("/v1/conversations?limit=200&cursor={cursor}");
         let page: v1::ConversationList = api.get(&path).await?;
-        let groups = page.items.iter().filter(|item| item.state.as_ref().is_some_and(is_group));
-        count += groups.count();
+        let ids = page.items.iter().filter_map(|item| Some(item.state.as_ref()?.conversation_id));
+        count += ids.filter(|id| groups.contains(id)).count();
         if page.next.is_empty() {
             return Ok(count);
         }
