@@ -1,6 +1,6 @@
 //! `cargo xtask gen`: everything in the tree that is derived from something else in the tree.
 //!
-//! From `proto/sparrow/v1/*.proto` it writes `crates/protocol/src/gen/`:
+//! From `proto/sparrow/v1/*.proto` it writes `crates/protocol/src/generated/`:
 //! - `v1.rs`, `v1.serde.rs`: the messages as a client sees them, with their JSON form;
 //! - `raw.rs`: the same messages with bodies left as bytes, which is what a server handles (the wire form is the same);
 //! - `schemas.json`: the messages as OpenAPI schemas.
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 const BODIES: [&str; 3] = [".sparrow.v1.Content", ".sparrow.v1.MembershipChange", ".sparrow.v1.SettingsChange"];
 
 /// Where the generated messages are kept.
-const MESSAGES: &str = "crates/protocol/src/gen";
+const MESSAGES: &str = "crates/protocol/src/generated";
 
 /// Pages under docs/ that the binary writes about itself, with the arguments that make it do so.
 const PAGES: [(&str, &[&str]); 2] =
@@ -74,7 +74,7 @@ const SECRET: [&str; 6] = [
     ".sparrow.v1.Hello",
 ];
 
-/// Writes all generated files into `out`, which stands for `crates/protocol/src/gen`.
+/// Writes all generated files into `out`, which stands for `crates/protocol/src/generated`.
 pub(crate) fn generate(root: &Path, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out)?;
     let descriptors = compile(root)?;

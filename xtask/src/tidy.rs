@@ -68,7 +68,7 @@ impl Tree {
 
     /// Rust files that people wrote.
     fn rust(&self) -> impl Iterator<Item = &File> {
-        self.ending(".rs").filter(|file| !file.path.contains("/gen/"))
+        self.ending(".rs").filter(|file| !file.path.contains("/generated/"))
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) async fn perform(client: &Client, effect: Effect) -> Option<Answer> {
         }
         Effect::Leave { conversation } => Answer::Left { conversation, result: client.leave(conversation).await },
         Effect::Online { pages } => Answer::Online(online(client, pages).await),
+        Effect::Watch { users } => Answer::Watched(client.subscribe_presence(users).await),
         Effect::Users { prefix } => {
             let result = client.users_by_prefix(&prefix, "").await.map(|page| page.items);
             Answer::Users { prefix, result }

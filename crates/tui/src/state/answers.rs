@@ -24,6 +24,11 @@ impl State {
             Answer::Kicked { users, result } => self.did(result, self.texts.kicked, &users),
             Answer::Left { conversation, result } => self.left(conversation, result),
             Answer::Online(result) => self.heard_online(result),
+            Answer::Watched(result) => {
+                // Whoever could not be asked about is asked about again with the next tick.
+                result.iter().flatten().for_each(|user| self.people.set_online(user.user_id, user.online));
+                Vec::new()
+            }
             Answer::Users { prefix, result } => self.found_users(&prefix, result),
             Answer::LookedUp(result) => self.heard_names(result),
             Answer::User { id, result } => self.heard_user(id, result),

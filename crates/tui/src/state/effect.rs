@@ -1,7 +1,7 @@
 //! What the state asks for, and what comes back. Whoever carries an effect out answers it with at most one [`Answer`].
 
 use sparrow_client::{
-    Content, Conversation, ConversationState, Entry, Error, Member, OutboxMessage, ReceiptState, User,
+    Content, Conversation, ConversationState, Entry, Error, Member, OutboxMessage, ReceiptState, User, UserPresence,
 };
 
 use super::log::Part;
@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     Leave { conversation: i64 },
     /// Who is online, as far as so many pages tell.
     Online { pages: usize },
+    /// Be told when these users come and go.
+    Watch { users: Vec<i64> },
     /// Users by prefix, for the list.
     Users { prefix: String },
     /// Users by prefix, for completion.
@@ -94,6 +96,8 @@ pub(crate) enum Answer {
     },
     /// Users online, and whether these are all.
     Online(Result<(Vec<User>, bool), Error>),
+    /// How the users that are watched are now.
+    Watched(Result<Vec<UserPresence>, Error>),
     Users {
         prefix: String,
         result: Result<Vec<User>, Error>,

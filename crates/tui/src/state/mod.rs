@@ -379,12 +379,19 @@ impl State {
     fn tick(&mut self) -> Vec<Effect> {
         if self.link == Link::Up && self.now >= self.presence_due {
             self.presence_due = self.now.saturating_add(PRESENCE_MS);
-            // On a large server one page tells little; then at least the one who is written to is asked about.
-            let peer = self.chat().map(|chat| chat.peer).filter(|peer| *peer > 0);
-            let asked = peer.map(|id| Effect::User { id });
-            return std::iter::once(Effect::Online { pages: 1 }).chain(asked).collect();
+            // On a large server one page tells little of those one talks with.
+            return vec![Effect::Online { pages: 1 }, Effect::Watch { users: self.watched() }];
         }
         Vec::new()
+    }
+
+    /// Those whose coming and going is shown: the open conversation's members, and who one talks with, the last first.
+    fn watched(&self) -> Vec<i64> {
+        let peers = self.chats.in_order().into_iter().map(|chat| chat.peer);
+        let mut seen = BTreeSet::from([0, self.me.id]);
+        let open = self.chat().map(|chat| chat.peer);
+        let wanted = open.into_iter().chain(peers).chain(self.members.iter().copied());
+        wanted.filter(|user| seen.insert(*user)).take(limits::PRESENCE_USERS).collect()
     }
 
     fn list_conversations(&mut self) -> Vec<Effect> {

@@ -43,6 +43,10 @@ impl State {
                 self.signalled(&signal);
                 Vec::new()
             }
+            Event::Presence(users) => {
+                users.iter().for_each(|user| self.people.set_online(user.user_id, user.online));
+                Vec::new()
+            }
             Event::ConversationChanged(state) => {
                 self.people.learn_name(state.peer_id, &state.peer_name);
                 let chat = self.chats.update(&state);

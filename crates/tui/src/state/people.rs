@@ -60,7 +60,7 @@ impl People {
         self.known.insert(id, person);
     }
 
-    /// Somebody came online or left. This is where a presence subscription will report, too.
+    /// Somebody came online or left.
     pub(crate) fn set_online(&mut self, id: i64, online: bool) {
         if online {
             self.online.insert(id);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sparrow_client::{DisconnectReason, Error, Event as News, FailedMessage, LogOutReason, OutboxMessage, SentMessage};
+use sparrow_client::{
+    DisconnectReason, Error, Event as News, FailedMessage, LogOutReason, OutboxMessage, SentMessage, UserPresence,
+};
 
 use super::effect::{Answer, Effect};
 use super::log::Part;
@@ -460,4 +462,19 @@ fn a_change_of_members_is_read_anew() {
     let mut desk = Desk::with_lobby(lines(1..=2));
     let effects = desk.hear(News::Entry(membership(LOBBY, 3, BOB, "added", &[MING])));
     assert!(effects.contains(&Effect::Members { conversation: LOBBY }));
+}
+
+#[test]
+fn who_one_talks_with_is_watched_and_shown_as_they_come_and_go() {
+    let mut desk = Desk::with_lobby(lines(1..=3));
+    let watched = desk.hear(News::CaughtUp).into_iter().find_map(|effect| match effect {
+        Effect::Watch { users } => Some(users),
+        _ => None,
+    });
+    assert!(watched.is_some_and(|users| users.contains(&BOB)));
+    let presence = |online| vec![UserPresence { user_id: BOB, online, last_seen: 0 }];
+    desk.answer(Answer::Watched(Ok(presence(true))));
+    assert!(desk.state.people.is_online(BOB));
+    desk.hear(News::Presence(presence(false)));
+    assert!(!desk.state.people.is_online(BOB));
 }
