@@ -244,9 +244,9 @@ async fn a_push_is_written_once_for_each_format() {
 async fn the_largest_content_reaches_clients_of_json_even_if_every_byte_is_escaped() {
     let bench = Bench::with([always(1)]);
     let session = bench.session(1, 1, JSON);
-    let mut content = v1::Content::default();
     // The tag and the length of the text take four bytes.
-    content.text = "\u{1}".repeat(limits::CONTENT_BYTES_MOST - 4);
+    let text = "\u{1}".repeat(limits::CONTENT_BYTES_MOST - 4);
+    let content = v1::Content { text, ..v1::Content::default() };
     let mut largest = entry(1);
     largest.stored.entry.body = Body::Kept(content.encode_to_vec().into());
     assert_eq!(wire::body_bytes(&largest.stored.entry), limits::CONTENT_BYTES_MOST);
