@@ -205,7 +205,7 @@ mod tests {
     fn times_goals_and_bursts_are_read_as_they_are_written() {
         assert_eq!(time("1.5s"), Ok(Duration::from_millis(1_500)));
         assert_eq!(time("2min"), Ok(Duration::from_secs(120)));
-        assert_eq!(goal("p99.9=20ms"), Ok(Goal { quantile: 0.999, within: Duration::from_millis(20) }));
+        assert_eq!(goal("p99.5=20ms"), Ok(Goal { quantile: 0.995, within: Duration::from_millis(20) }));
         assert_eq!(burst("10x2s"), Ok(Burst { factor: 10.0, lasts: Duration::from_secs(2) }));
         for wrong in ["", "0s", "5", "-1s", "NaNs", "s"] {
             assert!(time(wrong).is_err(), "{wrong}");
