@@ -25,7 +25,10 @@ impl State {
             Answer::Left { conversation, result } => self.left(conversation, result),
             Answer::Online(result) => self.heard_online(result),
             Answer::Watched(result) => {
-                // Whoever could not be asked about is asked about again with the next tick.
+                if result.is_err() {
+                    // The next tick asks again.
+                    self.watching.clear();
+                }
                 result.iter().flatten().for_each(|user| self.people.set_online(user.user_id, user.online));
                 Vec::new()
             }

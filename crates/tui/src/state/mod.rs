@@ -160,6 +160,8 @@ pub(crate) struct State {
     /// The log has changed since its authors' names were looked for.
     names_due: bool,
     presence_due: i64,
+    /// Whose coming and going the server was asked to tell.
+    watching: BTreeSet<i64>,
     typing_told: i64,
 }
 
@@ -194,6 +196,7 @@ impl State {
             listing: false,
             names_due: false,
             presence_due: 0,
+            watching: BTreeSet::new(),
             typing_told: 0,
         }
     }
@@ -377,16 +380,27 @@ impl State {
     }
 
     fn tick(&mut self) -> Vec<Effect> {
-        if self.link == Link::Up && self.now >= self.presence_due {
-            self.presence_due = self.now.saturating_add(PRESENCE_MS);
-            // On a large server one page tells little of those one talks with.
-            return vec![Effect::Online { pages: 1 }, Effect::Watch { users: self.watched() }];
+        if self.link != Link::Up {
+            return Vec::new();
         }
-        Vec::new()
+        let mut effects = Vec::new();
+        if self.now >= self.presence_due {
+            self.presence_due = self.now.saturating_add(PRESENCE_MS);
+            // A session that was too slow has missed what was said of those it watches.
+            self.watching.clear();
+            effects.push(Effect::Online { pages: 1 });
+        }
+        // On a large server one page of who is online tells little of those one talks with.
+        let wanted = self.wants_to_watch();
+        if wanted != self.watching {
+            effects.push(Effect::Watch { users: wanted.iter().copied().collect() });
+            self.watching = wanted;
+        }
+        effects
     }
 
     /// Those whose coming and going is shown: the open conversation's members, and who one talks with, the last first.
-    fn watched(&self) -> Vec<i64> {
+    fn wants_to_watch(&self) -> BTreeSet<i64> {
         let peers = self.chats.in_order().into_iter().map(|chat| chat.peer);
         let mut seen = BTreeSet::from([0, self.me.id]);
         let open = self.chat().map(|chat| chat.peer);

@@ -467,11 +467,17 @@ fn a_change_of_members_is_read_anew() {
 #[test]
 fn who_one_talks_with_is_watched_and_shown_as_they_come_and_go() {
     let mut desk = Desk::with_lobby(lines(1..=3));
-    let watched = desk.hear(News::CaughtUp).into_iter().find_map(|effect| match effect {
-        Effect::Watch { users } => Some(users),
-        _ => None,
-    });
-    assert!(watched.is_some_and(|users| users.contains(&BOB)));
+    let watched = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Watch { users } => Some(users),
+            _ => None,
+        })
+    };
+    let first = watched(desk.hear(News::CaughtUp)).unwrap();
+    assert!(first.contains(&BOB) && !first.contains(&99));
+    assert_eq!(watched(desk.event(Event::Tick)), None, "nothing has changed");
+    desk.state.members.insert(99);
+    assert!(watched(desk.event(Event::Tick)).unwrap().contains(&99), "somebody came to the open conversation");
     let presence = |online| vec![UserPresence { user_id: BOB, online, last_seen: 0 }];
     desk.answer(Answer::Watched(Ok(presence(true))));
     assert!(desk.state.people.is_online(BOB));
