@@ -29,7 +29,8 @@ pub struct OutboxMessage {
 /// Messages.
 impl Client {
     /// Puts a message into the outbox and returns its id (a UUID, the `client_msg_id` of the entry to be). Durable when
-    /// this returns. [`Event::Sent`] or [`Event::Failed`] tells what became of it.
+    /// this returns. [`Event::Sent`](crate::Event::Sent) or [`Event::Failed`](crate::Event::Failed) tells what became of
+    /// it.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is too large, [`Error::OutboxFull`], [`Error::Storage`].
