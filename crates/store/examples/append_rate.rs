@@ -9,7 +9,7 @@ use sparrow_store::log::{Action, Append, Batch, Mentions, NewGroup};
 use sparrow_store::sqlite::Options;
 use sparrow_store::{Directory, Log, Sqlite};
 
-const CONVERSATIONS: i64 = 100;
+const CONVERSATIONS: i64 = 1_000;
 const BODY: usize = 100;
 const EACH: Duration = Duration::from_secs(3);
 
@@ -25,14 +25,26 @@ async fn main() -> Result<(), Failure> {
     store.close().await?;
     drop(store);
     std::fs::remove_dir_all(&directory)?;
-    println!("{:>8} {:>10} {:>12} {:>12}", "batch", "entries/s", "median ms", "p99 ms");
-    for (size, rate, median, p99) in result? {
-        println!("{size:>8} {rate:>10.0} {median:>12.2} {p99:>12.2}");
+    println!("{:>8} {:>10} {:>12} {:>12} {:>12}", "batch", "entries/s", "median ms", "p99 ms", "CPU µs/entry");
+    for Measured { size, rate, median, p99, cpu } in result? {
+        println!("{size:>8} {rate:>10.0} {median:>12.2} {p99:>12.2} {cpu:>12.1}");
     }
     Ok(())
 }
 
-async fn measure(store: &Sqlite) -> Result<Vec<(usize, f64, f64, f64)>, Failure> {
+/// What batches of one size did.
+struct Measured {
+    size: usize,
+    /// Entries a second.
+    rate: f64,
+    /// Milliseconds for a batch.
+    median: f64,
+    p99: f64,
+    /// Microseconds of processor time, of this process and of the kernel for it, for an entry.
+    cpu: f64,
+}
+
+async fn measure(store: &Sqlite) -> Result<Vec<Measured>, Failure> {
     let name = Username::parse("sender")?;
     let user = NewUser { name, display_name: String::new(), password_hash: None };
     let sender = store.create_user(user, now()).await?.map_err(|_| "the name is taken")?.user;
@@ -46,8 +58,9 @@ async fn measure(store: &Sqlite) -> Result<Vec<(usize, f64, f64, f64)>, Failure>
     Ok(results)
 }
 
-async fn measure_size(store: &Sqlite, sender: UserId, size: usize) -> Result<(usize, f64, f64, f64), Failure> {
+async fn measure_size(store: &Sqlite, sender: UserId, size: usize) -> Result<Measured, Failure> {
     let start = Instant::now();
+    let cpu_before = cpu_ms()?;
     let mut times = Vec::new();
     while start.elapsed() < EACH {
         let action = Action::Message { body: vec![7; BODY].into(), mentions: Mentions::default() };
@@ -61,7 +74,17 @@ async fn measure_size(store: &Sqlite, sender: UserId, size: usize) -> Result<(us
     let rate = f64::from(stored) / times.iter().sum::<f64>();
     times.sort_unstable_by(f64::total_cmp);
     let at = |percent: usize| times[times.len() * percent / 100] * 1_000.0;
-    Ok((size, rate, at(50), at(99)))
+    let cpu = (cpu_ms()? - cpu_before) * 1_000.0 / f64::from(stored);
+    Ok(Measured { size, rate, median: at(50), p99: at(99), cpu })
+}
+
+/// Processor time of this process so far, in milliseconds and steps of 10 (`proc(5)`, a hundred ticks a second).
+fn cpu_ms() -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(')').ok_or("no name in /proc/self/stat")?.1;
+    let ticks: Vec<f64> =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    Ok(ticks.iter().sum::<f64>() * 10.0)
 }
 
 fn new_group() -> NewGroup {

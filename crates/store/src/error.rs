@@ -1,7 +1,7 @@
 //! What can go wrong with the database itself. Refusals by a rule are values of each operation, not errors.
 
 /// Why the database did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// It is away or busy; the same act may succeed later. Nothing was changed.
     #[error("the database is not available: {0}")]

@@ -1,9 +1,11 @@
 //! The transaction of a batch: its commands one after the other, then the conversations they changed, then cursors.
 
+use std::sync::Arc;
+
 use super::cursors;
 use super::judge::Judge;
 use super::row::{Sql, is_of_one_act};
-use super::writer::{State, Tx};
+use super::writer::{Tx, Writer};
 use crate::StoreError;
 use crate::log::{Append, Appended, Batch, CursorAdvance, CursorOutcome, Outcome};
 
@@ -11,14 +13,10 @@ use crate::log::{Append, Appended, Batch, CursorAdvance, CursorOutcome, Outcome}
 ///
 /// If a command makes the database fail, the batch is run again with each command in a savepoint of its own, so that
 /// the others are stored. A full disk or a busy database is nobody's fault and fails the batch.
-pub(super) fn append(state: &mut State, batch: &Batch, group_members: usize) -> Result<Appended, StoreError> {
-    match state.transact(|tx| together(tx, batch, group_members)).map_err(StoreError::from) {
-        Err(StoreError::Failed(error)) => {
-            tracing::error!(%error, commands = batch.commands.len(), "a batch failed: running its commands one by one");
-            Ok(state.transact(|tx| one_by_one(tx, batch, group_members))?)
-        }
-        result => result,
-    }
+pub(super) async fn append(writer: &Writer, batch: Batch, group_members: usize) -> Result<Appended, StoreError> {
+    let batch = Arc::new(batch);
+    let again = batch.clone();
+    writer.run_or(move |tx| together(tx, &batch, group_members), move |tx| one_by_one(tx, &again, group_members)).await
 }
 
 fn together(tx: &Tx<'_>, batch: &Batch, group_members: usize) -> Sql<Appended> {

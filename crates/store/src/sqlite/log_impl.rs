@@ -10,8 +10,7 @@ use crate::log::{Appended, Batch, Log, Members, Page, Range, StoredEntry, SyncCh
 #[async_trait]
 impl Log for Sqlite {
     async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
-        let group_members = self.group_members;
-        self.writer.with(move |state| append::append(state, &batch, group_members)).await
+        append::append(&self.writer, batch, self.group_members).await
     }
 
     async fn members(&self, conversation: ConversationId, version: i64) -> Result<Option<Members>, StoreError> {

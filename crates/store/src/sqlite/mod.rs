@@ -1,9 +1,11 @@
 //! The store on SQLite: one file, one writer thread with the only writing connection, a few readers.
 //!
 //! What lives where:
-//! - `writer` and `readers`: the threads, transactions and the number of each commit; `epoch`: lock file and epoch.
+//! - `writer` and `readers`: the threads, transactions and the number of each commit; `group`: the writes that share a
+//!   transaction; `checkpoint`: keeping the write-ahead log short; `epoch`: lock file and epoch.
 //! - `append`, `judge` and `heads`: the transaction of a batch; `membership`: who is in a conversation; `cursors`.
-//! - `pull`, `entry`, `sync`, `unread`: reading a log as one user may see it.
+//! - `entry`: the rows of a log.
+//! - `pull`, `sync`, `unread`: reading a log as one user may see it.
 //! - `accounts`, `devices`, `conversations`, `own_state`: the directory.
 //! - `log_impl`, `directory_impl`: the traits, each method a job for the writer or a reader.
 //!
@@ -13,12 +15,14 @@
 mod accounts;
 mod allowances;
 mod append;
+mod checkpoint;
 mod conversations;
 mod cursors;
 mod devices;
 mod directory_impl;
 mod entry;
 mod epoch;
+mod group;
 mod heads;
 mod judge;
 mod log_impl;

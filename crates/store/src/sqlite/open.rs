@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags};
 use sparrow_protocol::Timestamp;
 
+use super::checkpoint::Checkpointer;
 use super::epoch::{self, CounterFile, private};
 use super::readers::Readers;
 use super::row::Sql;
-use super::writer::{LOCK_WAITS, State, Writer};
+use super::writer::{LOCK_WAITS, State, WAL_PAGES, Writer};
 use super::{Options, SYSTEM_USER, Sqlite};
 
 mod schema {
@@ -19,6 +20,10 @@ mod schema {
 
 /// Prepared statements kept by each connection; more than the store has.
 const STATEMENTS: usize = 256;
+
+/// The writer's page cache: 32 MiB, given as negative KiB. SQLite's own 2 MiB write pages of a large batch out before its
+/// commit and read them again.
+const WRITER_CACHE: i64 = -32 * 1024;
 
 /// Deleted own state is known for so long.
 const DELETIONS_KEPT_MS: i64 = 90 * DAY_MS;
@@ -73,6 +78,7 @@ impl Sqlite {
         let database = |error| OpenError::Database { path: path.clone(), error };
 
         let mut db = connect(&path).map_err(database)?;
+        db.pragma_update(None, "cache_size", WRITER_CACHE).map_err(database)?;
         schema::migrations::runner()
             .run(&mut db)
             .map_err(|error| OpenError::Schema { path: path.clone(), error: Box::new(error) })?;
@@ -80,7 +86,9 @@ impl Sqlite {
         let (counter, noted) = CounterFile::open(&counter_path).map_err(files(&counter_path))?;
         let commits = epoch::number_fact(&db, epoch::COMMITS).map_err(database)?;
         let wal = directory.join("sparrow.db-wal");
-        let mut state = State { db, counter, commits, noted: None, wal, emptied: None, _lock: lock };
+        db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES).map_err(database)?;
+        let checkpointer = Checkpointer::start(connect(&path).map_err(database)?).map_err(files(&path))?;
+        let mut state = State { db, counter, commits, noted: None, wal, emptied: None, checkpointer, _lock: lock };
         state.transact(|tx| prepare(tx.db, noted, now)).map_err(database)?;
 
         let readers = (0..options.readers.max(1)).map(|_| connect(&path).and_then(forbid_writes));

@@ -1,7 +1,8 @@
-//! The writer: one thread with the only writing connection. It numbers commits, keeps the counter file and the
-//! write-ahead log's size, and ends the process when it cannot know whether a commit is durable.
+//! The writer: one thread with the only writing connection. Whatever waits for it shares a transaction (`group`). It
+//! numbers commits, keeps the counter file and the write-ahead log's size, and ends the process when it cannot know
+//! whether a commit is durable.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,15 +10,19 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpointer;
 use super::epoch::{self, CounterFile};
+use super::group::{Pending, Write};
 use super::row::Sql;
 use crate::StoreError;
 
 /// How often the counter file is written at most.
 const COUNTER_EVERY: Duration = Duration::from_secs(1);
 
-/// The write-ahead log is emptied and cut when it has grown to this many bytes. SQLite's own checkpoints, every 1,000
-/// pages, keep it far below unless readers follow each other without a pause.
+/// The write-ahead log begins anew at so many pages of 4,096 bytes; [`super::checkpoint`] has copied most by then.
+pub(super) const WAL_PAGES: u32 = 8 * 1024;
+
+/// It is emptied and cut when it has grown to this many bytes because readers follow each other without a pause.
 const WAL_BYTES: u64 = 48 * 1024 * 1024;
 
 /// How often that is tried at most, and how long it then waits for readers. A back-up may read for minutes; appends go on.
@@ -27,7 +32,16 @@ const EMPTY_WAITS: Duration = Duration::from_millis(20);
 /// How long a statement waits for a lock that another program holds.
 pub(super) const LOCK_WAITS: Duration = Duration::from_secs(5);
 
-type Job = Box<dyn FnOnce(&mut State) + Send>;
+/// Most writes that share a transaction: those behind them wait for it.
+const TOGETHER: usize = 256;
+
+/// What waits for the thread.
+enum Job {
+    /// Something for a transaction.
+    Write(Box<dyn Write>),
+    /// Something else with the connection.
+    Act(Box<dyn FnOnce(&mut State) + Send>),
+}
 
 /// The thread's handle.
 pub(super) struct Writer {
@@ -47,7 +61,9 @@ pub(super) struct State {
     pub(super) wal: PathBuf,
     /// When emptying it was last tried.
     pub(super) emptied: Option<Instant>,
-    /// Keeps other processes out until the connection above is closed.
+    /// Copies the write-ahead log into the main file meanwhile.
+    pub(super) checkpointer: Checkpointer,
+    /// Keeps other processes out until the connections above are closed.
     pub(super) _lock: std::fs::File,
 }
 
@@ -61,56 +77,107 @@ impl Writer {
     pub(super) fn start(state: State, queue: usize) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::channel::<Job>(queue.max(1));
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            let mut state = state;
-            while let Some(job) = waiting.blocking_recv() {
-                if catch_unwind(AssertUnwindSafe(|| job(&mut state))).is_err() {
-                    tracing::error!("a write panicked; it was rolled back");
-                }
-            }
+            serve(state, &mut waiting);
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs a write in one transaction, which is committed if it changed anything and rolled back on an error.
+    /// Runs a write in a transaction, which is committed if it changed anything. If it fails, nothing of it is stored.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Tx<'_>) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.with(|state| Ok(state.transact(write)?)).await
+        self.write(write, None::<fn(&Tx<'_>) -> Sql<T>>).await
     }
 
-    /// Runs a job with the writer's state.
-    pub(super) async fn with<T: Send + 'static>(
+    /// The same with another way for the case that the database fails over this one.
+    pub(super) async fn run_or<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut State) -> Result<T, StoreError> + Send + 'static,
+        write: impl FnOnce(&Tx<'_>) -> Sql<T> + Send + 'static,
+        rescue: impl FnOnce(&Tx<'_>) -> Sql<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write(write, Some(rescue)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Tx<'_>) -> Sql<T> + Send + 'static,
+        rescue: Option<impl FnOnce(&Tx<'_>) -> Sql<T> + Send + 'static>,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |state| {
+        self.put(Job::Write(Box::new(Pending::new(write, rescue, reply)))).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Runs something that is no write with the writer's state.
+    async fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut State) -> Sql<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.put(Job::Act(Box::new(move |state| {
             // The caller may have left.
-            reply.send(job(state)).ok();
-        });
-        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
-        self.jobs.as_ref().ok_or_else(stopped)?.send(job).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| StoreError::Failed("the write panicked".to_owned()))?
+            reply.send(act(state)).ok();
+        })))
+        .await?;
+        Ok(answer.await.map_err(|_| stopped())??)
+    }
+
+    async fn put(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.as_ref().ok_or_else(stopped)?.send(job).await.map_err(|_| stopped())
     }
 
     /// Empties the write-ahead log and notes the last commit.
     pub(super) async fn finish(&self) -> Result<(), StoreError> {
-        self.with(|state| {
+        self.act(|state| {
             state.note_commit();
-            Ok(checkpoint(&state.db)?)
+            checkpoint(&state.db)
         })
         .await
     }
 
     /// Sets the most pages the database may have.
     pub(super) async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
-        self.with(move |state| {
-            let set = state.db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0));
-            Ok(set.map(drop)?)
+        self.act(move |state| {
+            state.db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0)).map(drop)
         })
         .await
     }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".to_owned())
+}
+
+fn serve(mut state: State, waiting: &mut mpsc::Receiver<Job>) {
+    let mut next = waiting.blocking_recv();
+    while let Some(job) = next {
+        next = match job {
+            Job::Act(act) => {
+                act(&mut state);
+                None
+            }
+            Job::Write(first) => {
+                let (writes, after) = gather(first, waiting);
+                state.commit_all(writes);
+                after
+            }
+        };
+        next = next.or_else(|| waiting.blocking_recv());
+    }
+}
+
+/// The writes that wait, and what stopped looking for more.
+fn gather(first: Box<dyn Write>, waiting: &mut mpsc::Receiver<Job>) -> (VecDeque<Box<dyn Write>>, Option<Job>) {
+    let mut writes = VecDeque::from([first]);
+    while writes.len() < TOGETHER {
+        match waiting.try_recv() {
+            Ok(Job::Write(write)) => writes.push_back(write),
+            Ok(act) => return (writes, Some(act)),
+            Err(_) => break,
+        }
+    }
+    (writes, None)
 }
 
 impl Drop for Writer {
@@ -123,8 +190,11 @@ impl Drop for Writer {
 }
 
 impl State {
-    /// Runs a write in one transaction; see [`Writer::run`].
-    pub(super) fn transact<T>(&mut self, write: impl FnOnce(&Tx<'_>) -> Sql<T>) -> Sql<T> {
+    /// Runs a write in one transaction, which is committed if it changed anything, and rolled back on an error.
+    pub(super) fn transact<T, E: From<rusqlite::Error>>(
+        &mut self,
+        write: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let number = self.commits + 1;
         let before = self.db.total_changes();
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -143,6 +213,7 @@ impl State {
         if self.noted.is_none_or(|(when, _)| when.elapsed() >= COUNTER_EVERY) {
             self.note_commit();
         }
+        self.checkpointer.committed();
         if std::fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES) {
             self.empty_wal();
         }
