@@ -90,6 +90,8 @@ impl Seq {
     pub const ZERO: Self = Self(0);
     /// The first entry.
     pub const FIRST: Self = Self(1);
+    /// Beyond every entry.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// The position with this number, if it is not negative.
     pub const fn new(number: i64) -> Option<Self> {

@@ -6,7 +6,7 @@ use sparrow_protocol::{ConversationId, ConversationKind, Role, Seq, Timestamp, U
 use super::row::{Sql, conversation_id, optional_word, seq, time, user_id, word};
 use super::unread::Unread;
 use super::writer::Tx;
-use super::{accounts, cursors, entry, membership};
+use super::{accounts, cursors, entry, membership, walk};
 use crate::directory::{ActivityKey, Listed, ListedConversation, MemberCursor, MessageReceipts, ReceiptsRefused, User};
 use crate::log::{ConversationView, Interval, StoredEntry};
 
@@ -67,18 +67,14 @@ fn peer(db: &Connection, user: UserId, conversation: ConversationId) -> Sql<Opti
 fn last_message(db: &Connection, view: &ConversationView) -> Sql<Option<Seq>> {
     let last = view.last_message.filter(|seq| *seq >= view.floor);
     let Some(last) = last else { return Ok(None) };
-    let mut search = db.prepare_cached(
-        "SELECT MAX(seq) FROM entries WHERE kind = 'message' AND conversation_id = $1 AND seq BETWEEN $2 AND $3",
-    )?;
     for interval in view.intervals.iter().rev() {
         if interval.contains(last) {
             return Ok(Some(last));
         }
-        let from = interval.join.max(view.floor).get();
-        let to = interval.leave.map_or(i64::MAX, |leave| leave.prev().get());
-        let found: Option<i64> = search.query_row((view.conversation.get(), from, to), |row| row.get(0))?;
+        let to = interval.leave.map_or(Seq::MAX, Seq::prev);
+        let found = entry::last_message(db, view.conversation, interval.join.max(view.floor), to)?;
         if found.is_some() {
-            return Ok(found.and_then(Seq::new));
+            return Ok(found);
         }
     }
     Ok(None)
@@ -98,7 +94,7 @@ pub(super) fn listed(db: &Connection, user: UserId, conversation: ConversationId
 
 fn one_entry(db: &Connection, conversation: ConversationId, seq: Seq) -> Sql<Option<StoredEntry>> {
     let mut found = None;
-    entry::visit(db, conversation, (seq, seq), false, &mut |entry| {
+    walk::visit(db, conversation, (seq, seq), false, &mut |entry| {
         found = Some(entry);
         true
     })?;
@@ -192,12 +188,9 @@ pub(super) fn receipts(
     limit: usize,
 ) -> Sql<Result<MessageReceipts, ReceiptsRefused>> {
     let visible = membership::intervals(db, conversation, reader)?.iter().any(|part: &Interval| part.contains(seq));
-    let author: Option<i64> = db
-        .prepare_cached("SELECT sender_id FROM entries WHERE kind = 'message' AND conversation_id = $1 AND seq = $2")?
-        .query_row((conversation.get(), seq.get()), |row| row.get(0))
-        .optional()?;
+    let author = entry::author(db, conversation, seq)?;
     match author {
-        Some(author) if visible && author == reader.get() => {}
+        Some(author) if visible && author == reader => {}
         Some(_) if visible => return Ok(Err(ReceiptsRefused::Forbidden)),
         _ => return Ok(Err(ReceiptsRefused::NotFound)),
     }

@@ -1,26 +1,28 @@
-//! Rows of `entries`: writing them, and reading them even if they are damaged.
+//! Rows of `entries`: writing them, and reading them even if they are damaged. [`super::walk`] reads ranges.
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use sparrow_protocol::{ClientMsgId, ConversationId, EntryKind, RequestHash, Seq, Timestamp, UserId};
 
 use super::SYSTEM_USER;
-use super::row::Sql;
+use super::positions::{self, Unplaced};
+use super::row::{Sql, seq, user_id};
 use super::writer::Tx;
 use crate::log::{Body, StoredEntry};
 
-/// The columns that [`read`] takes, in its order.
+/// The columns of `entries e` that [`read`] takes, in its order.
 macro_rules! columns {
     () => {
-        "seq, kind, sender_id, time, client_msg_id, ref_seq, erased, body"
+        "e.seq, e.kind, e.sender_id, e.time, e.client_msg_id, e.ref_seq, e.erased, e.body"
     };
 }
+pub(super) use columns;
 
 const UNKNOWN_ID: [u8; 16] = [0xff; 16];
 
-/// Adds an entry.
-pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql<()> {
+/// Adds an entry; answers its row.
+pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql<i64> {
     let body = match &entry.body {
         Body::Kept(bytes) => Some(bytes.as_ref()),
         Body::Erased | Body::Damaged => None,
@@ -31,7 +33,7 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql
                 erased, body, changed)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )?
-        .execute((
+        .insert((
             entry.conversation.get(),
             entry.seq.get(),
             entry.kind.as_str(),
@@ -43,8 +45,7 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql
             i64::from(body.is_none()),
             body,
             tx.number,
-        ))?;
-    Ok(())
+        ))
 }
 
 /// The entry that this id of this sender made in this conversation, and the hash of its request.
@@ -57,7 +58,8 @@ pub(super) fn by_client_id(
     db.prepare_cached(concat!(
         "SELECT ",
         columns!(),
-        ", request_hash FROM entries WHERE client_msg_id = $1 AND sender_id = $2 AND conversation_id = $3"
+        ", e.request_hash FROM entries e
+         WHERE e.client_msg_id = $1 AND e.sender_id = $2 AND e.conversation_id = $3"
     ))?
     .query_row((id.as_bytes(), sender.get(), conversation.get()), |row| {
         Ok((read(row, conversation)?, row.get::<_, [u8; 32]>(8).ok().map(RequestHash)))
@@ -65,88 +67,43 @@ pub(super) fn by_client_id(
     .optional()
 }
 
-/// Entry `seq`, and the hash of its request.
-pub(super) fn with_hash(
+/// The first entry of a log, and the hash of its request.
+pub(super) fn first_with_hash(
     db: &Connection,
     conversation: ConversationId,
-    seq: Seq,
 ) -> Sql<Option<(StoredEntry, Option<RequestHash>)>> {
-    db.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        ", request_hash FROM entries WHERE conversation_id = $1 AND seq = $2"
-    ))?
-    .query_row((conversation.get(), seq.get()), |row| {
-        Ok((read(row, conversation)?, row.get::<_, [u8; 32]>(8).ok().map(RequestHash)))
-    })
+    let Some(row) = positions::row_of(db, conversation, Seq::FIRST)? else { return Ok(None) };
+    db.prepare_cached(concat!("SELECT ", columns!(), ", e.request_hash FROM entries e WHERE e.id = $1"))?
+        .query_row([row], |row| Ok((read(row, conversation)?, row.get::<_, [u8; 32]>(8).ok().map(RequestHash))))
+        .optional()
+}
+
+/// Who wrote message `seq`; `None` if there is no such message.
+pub(super) fn author(db: &Connection, conversation: ConversationId, seq: Seq) -> Sql<Option<UserId>> {
+    let Some(row) = positions::row_of(db, conversation, seq)? else { return Ok(None) };
+    db.prepare_cached("SELECT sender_id FROM entries WHERE id = $1 AND kind = 'message'")?
+        .query_row([row], |row| user_id(row, 0))
+        .optional()
+}
+
+/// The last message of `from..=to`.
+pub(super) fn last_message(db: &Connection, conversation: ConversationId, from: Seq, to: Seq) -> Sql<Option<Seq>> {
+    let mut message = db.prepare_cached("SELECT seq FROM entries WHERE id = $1 AND kind = 'message'")?;
+    for row in Unplaced::read(db, conversation)?.rows(from, to).rev() {
+        if let Some(found) = message.query_row([row], |row| seq(row, 0)).optional()? {
+            return Ok(Some(found));
+        }
+    }
+    db.prepare_cached(
+        "SELECT seq FROM positions WHERE conversation_id = $1 AND seq BETWEEN $2 AND $3 AND author IS NOT NULL
+         ORDER BY seq DESC LIMIT 1",
+    )?
+    .query_row((conversation.get(), from.get(), to.get()), |row| seq(row, 0))
     .optional()
 }
 
-/// Visits the entries `from..=to`, all of which exist, in increasing or decreasing seq, until `visit` answers false.
-/// Rows that cannot be read, or are gone, are visited as damaged ones.
-pub(super) fn visit(
-    db: &Connection,
-    conversation: ConversationId,
-    (from, to): (Seq, Seq),
-    backward: bool,
-    visit: &mut dyn FnMut(StoredEntry) -> bool,
-) -> Sql<()> {
-    let (mut low, mut high) = (from.get(), to.get());
-    while low <= high {
-        match run(db, conversation, (low, high), backward, visit) {
-            Ok(None) => return Ok(()),
-            // The row at the seq where reading stopped is missing.
-            Ok(Some(stopped)) => {
-                if !visit(damaged(conversation, stopped)) {
-                    return Ok(());
-                }
-                if backward { high = stopped - 1 } else { low = stopped + 1 }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Visits consecutive rows; answers the seq of the first one that is missing or lies on a page that cannot be read.
-fn run(
-    db: &Connection,
-    conversation: ConversationId,
-    (low, high): (i64, i64),
-    backward: bool,
-    visit: &mut dyn FnMut(StoredEntry) -> bool,
-) -> Sql<Option<i64>> {
-    let forward = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE conversation_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq"
-    );
-    let mut statement =
-        if backward { db.prepare_cached(&format!("{forward} DESC"))? } else { db.prepare_cached(forward)? };
-    let mut rows = statement.query((conversation.get(), low, high))?;
-    let (mut expected, step) = if backward { (high, -1) } else { (low, 1) };
-    while (low..=high).contains(&expected) {
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(Some(expected)),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                tracing::error!(%conversation, seq = expected, %error, "an entry cannot be read");
-                return Ok(Some(expected));
-            }
-            Err(error) => return Err(error),
-        };
-        if row.get::<_, i64>(0) != Ok(expected) {
-            return Ok(Some(expected));
-        }
-        if !visit(read(row, conversation)?) {
-            return Ok(None);
-        }
-        expected += step;
-    }
-    Ok(None)
-}
-
-fn damaged(conversation: ConversationId, seq: i64) -> StoredEntry {
+/// What stands for a row that cannot be read.
+pub(super) fn damaged(conversation: ConversationId, seq: i64) -> StoredEntry {
     tracing::error!(%conversation, seq, "an entry is damaged");
     StoredEntry {
         conversation,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::OptionalExtension;
 use sparrow_protocol::{ConversationId, ConversationKind, Seq, Timestamp};
 
+use super::positions::Tail;
 use super::row::{Sql, seq, time, word};
 use super::writer::Tx;
 use crate::log::NewGroup;
@@ -16,6 +17,8 @@ pub(super) struct Head {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) head: Seq,
+    /// Where the last entries are.
+    pub(super) tail: Tail,
     pub(super) last_message: Seq,
     pub(super) last_active: Timestamp,
     pub(super) members_version: i64,
@@ -74,10 +77,11 @@ impl<'a> Heads<'a> {
     pub(super) fn write(&mut self) -> Sql<()> {
         let mut update = self.tx.db.prepare_cached(
             "UPDATE conversations SET name = $1, description = $2, head = $3, last_message_seq = $4, last_active = $5,
-                members_version = $6, member_count = $7, changed = $8
-             WHERE id = $9",
+                members_version = $6, member_count = $7, changed = $8, tail = $9
+             WHERE id = $10",
         )?;
         for (id, head) in self.known.iter_mut().filter(|(_, head)| head.changed) {
+            head.tail.place_run(self.tx)?;
             update.execute((
                 &head.name,
                 &head.description,
@@ -87,6 +91,7 @@ impl<'a> Heads<'a> {
                 head.members_version,
                 count(head.member_count),
                 self.tx.number,
+                head.tail.to_bytes(),
                 id.get(),
             ))?;
             head.changed = false;
@@ -99,7 +104,7 @@ fn read(tx: &Tx<'_>, id: ConversationId) -> Sql<Option<Head>> {
     tx.db
         .prepare_cached(
             "SELECT kind, name, description, head, last_message_seq, last_active, members_version, member_count,
-                history_visible, join_by_default
+                history_visible, join_by_default, tail
              FROM conversations WHERE id = $1",
         )?
         .query_row([id.get()], |row| {
@@ -108,6 +113,7 @@ fn read(tx: &Tx<'_>, id: ConversationId) -> Sql<Option<Head>> {
                 name: row.get(1)?,
                 description: row.get(2)?,
                 head: seq(row, 3)?,
+                tail: Tail::from_bytes(row.get_ref(10)?.as_blob()?),
                 last_message: seq(row, 4)?,
                 last_active: time(row, 5)?,
                 members_version: row.get(6)?,

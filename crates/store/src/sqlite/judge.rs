@@ -71,7 +71,7 @@ impl<'a> Judge<'a> {
             && let Action::Create(NewGroup { idempotency_key: Some(key), .. }) = &command.action
         {
             found = match keyed_conversation(self.tx, command.sender, key, self.now)? {
-                Some(conversation) => entry::with_hash(db, conversation, Seq::FIRST)?,
+                Some(conversation) => entry::first_with_hash(db, conversation)?,
                 None => None,
             };
         }
@@ -116,13 +116,16 @@ impl<'a> Judge<'a> {
         Ok(stored)
     }
 
-    fn mention(&self, entry: &StoredEntry, user: i64) -> Sql<()> {
+    /// Notes whom the newest entry of its conversation names.
+    fn mention(&mut self, entry: &StoredEntry, user: i64) -> Judged<()> {
+        let row = self.conversation(entry.conversation)?.tail.last();
         self.tx
             .db
             .prepare_cached(
-                "INSERT INTO mentions (conversation_id, user_id, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                "INSERT INTO mentions (conversation_id, user_id, seq, entry) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT DO NOTHING",
             )?
-            .execute((entry.conversation.get(), user, entry.seq.get()))?;
+            .execute((entry.conversation.get(), user, entry.seq.get(), row))?;
         Ok(())
     }
 
@@ -302,7 +305,8 @@ impl<'a> Judge<'a> {
             ref_seq: None,
             body: Body::Kept(body),
         };
-        entry::insert(self.tx, &entry, command.request_hash)?;
+        let row = entry::insert(self.tx, &entry, command.request_hash)?;
+        self.conversation(command.conversation)?.tail.push(row);
         for (user, state) in &own_states {
             own_state::set(self.tx, *user, state, now)?;
         }

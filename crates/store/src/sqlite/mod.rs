@@ -4,7 +4,7 @@
 //! - `writer` and `readers`: the threads, transactions and the number of each commit; `group`: the writes that share a
 //!   transaction; `checkpoint`: keeping the write-ahead log short; `epoch`: lock file and epoch.
 //! - `append`, `judge` and `heads`: the transaction of a batch; `membership`: who is in a conversation; `cursors`.
-//! - `entry`: the rows of a log.
+//! - `entry`, `positions`, `walk`: the rows of a log, where they are, and going over them.
 //! - `pull`, `sync`, `unread`: reading a log as one user may see it.
 //! - `accounts`, `devices`, `conversations`, `own_state`: the directory.
 //! - `log_impl`, `directory_impl`: the traits, each method a job for the writer or a reader.
@@ -29,6 +29,7 @@ mod log_impl;
 mod membership;
 mod open;
 mod own_state;
+mod positions;
 mod pull;
 mod readers;
 mod row;
@@ -36,6 +37,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod walk;
 mod writer;
 
 use std::sync::Arc;

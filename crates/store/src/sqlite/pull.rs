@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 use sparrow_protocol::{ConversationId, Seq, UserId};
 
-use super::entry;
 use super::membership::{intervals, visible_head};
 use super::row::{Sql, seq};
+use super::walk;
 use crate::log::{Body, Interval, Page, Range, StoredEntry, VisibleEntry};
 
 /// Most entries of one answer to [`between`].
@@ -27,7 +27,7 @@ pub(super) fn page(db: &Connection, reader: UserId, conversation: ConversationId
         parts.reverse();
     }
     for part in parts {
-        entry::visit(db, conversation, part, range.backward, &mut |entry| taken.take(entry, &intervals))?;
+        walk::visit(db, conversation, part, range.backward, &mut |entry| taken.take(entry, &intervals))?;
         if taken.full {
             break;
         }
@@ -57,7 +57,7 @@ pub(super) fn between(
     let from = from.max(floor);
     let to = to.min(head).get().min(from.get().saturating_add(MOST - 1));
     let mut entries = Vec::new();
-    entry::visit(db, conversation, (from, Seq::new(to).unwrap_or_default()), false, &mut |entry| {
+    walk::visit(db, conversation, (from, Seq::new(to).unwrap_or_default()), false, &mut |entry| {
         entries.push(entry);
         true
     })?;
