@@ -50,7 +50,7 @@ async fn measure(store: &Sqlite) -> Result<Vec<Measured>, Failure> {
     let sender = store.create_user(user, now()).await?.map_err(|_| "the name is taken")?.user;
     let groups = (1..=CONVERSATIONS).filter_map(ConversationId::new);
     let commands = groups.map(|group| command(sender, group, Action::Create(new_group()))).collect();
-    store.append(Batch { now: now(), commands, cursors: Vec::new() }).await?;
+    store.append(Batch { now: now(), commands, cursors: Vec::new() }.into()).await?;
     let mut results = Vec::new();
     for size in [1, 20, 100, 1_000] {
         results.push(measure_size(store, sender, size).await?);
@@ -67,7 +67,7 @@ async fn measure_size(store: &Sqlite, sender: UserId, size: usize) -> Result<Mea
         let groups = (0..).filter_map(|n: i64| ConversationId::new(n % CONVERSATIONS + 1)).take(size);
         let commands = groups.map(|group| command(sender, group, action.clone())).collect();
         let before = Instant::now();
-        store.append(Batch { now: now(), commands, cursors: Vec::new() }).await?;
+        store.append(Batch { now: now(), commands, cursors: Vec::new() }.into()).await?;
         times.push(before.elapsed().as_secs_f64());
     }
     let stored = u32::try_from(times.len() * size)?;

@@ -1,5 +1,7 @@
 //! The log: what is complete and ordered.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use sparrow_protocol::{
@@ -401,7 +403,9 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// An `Err` means that *nothing* of the batch is stored. Every backend checks that itself where the outcome of a
     /// commit is unknown: it runs the same batch again before anything else.
-    async fn append(&self, batch: Batch) -> Result<Appended, StoreError>;
+    ///
+    /// Shared, because whoever gave the batch keeps it to try again and to answer from.
+    async fn append(&self, batch: Arc<Batch>) -> Result<Appended, StoreError>;
 
     /// The member rows changed after `version` (0: all of them). `None` if the conversation does not exist.
     async fn members(&self, conversation: ConversationId, version: i64) -> Result<Option<Members>, StoreError>;

@@ -1,7 +1,7 @@
 //! The actor of one session: it owns the carrier, carries out what the session's frames ask for, and minds the clock.
 //!
 //! It is a poll function rather than a set of channels and tasks, because an idle connection has to cost little: one
-//! task, one timer, no buffers. In order of precedence it ends, writes, answers loads, and reads.
+//! task, one timer, no buffers. In each turn it writes, or ends, reads, answers loads, and writes what came of that.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -29,6 +29,19 @@ use crate::node::Node;
 const FRAMES_AT_ONCE: usize = 64;
 /// Turns of the loop before other tasks of the thread get theirs.
 const TURNS: usize = 16;
+
+/// What reading came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Nothing came; the socket will wake this task.
+    Nothing,
+    /// Everything that had come.
+    Some,
+    /// As much as at once is allowed.
+    More,
+    /// As much as may be unanswered; answers that are written make room.
+    Full,
+}
 
 /// The connection of a session.
 pub(super) struct Actor<'a, C> {
@@ -98,20 +111,25 @@ impl<'a, C: Carrier> Actor<'a, C> {
     }
 
     fn turn_until_blocked(&mut self, cx: &mut Context<'_>) -> Result<(), Exit> {
+        self.drains = self.drains || self.draining.as_mut().poll(cx).is_ready();
+        let mut now = Instant::now();
         for _ in 0..TURNS {
-            let now = Instant::now();
-            self.drains = self.drains || self.draining.as_mut().poll(cx).is_ready();
             self.poll_timer(cx, now)?;
-            let wrote = self.poll_write(cx, now)?;
-            let loaded = self.poll_load(cx);
+            let mut wrote = self.poll_write(cx, now)?;
             let read = self.poll_read(cx, now)?;
+            let loaded = self.poll_load(cx);
+            if loaded || read != Read::Nothing {
+                // Often all that a frame leads to is there already, and the next turn need not be.
+                wrote |= self.poll_write(cx, now)?;
+            }
             if self.drains && self.is_done() {
                 return Err(CloseCode::Shutdown.into());
             }
-            if !(wrote || loaded || read) {
+            if !(loaded || read == Read::More || (read == Read::Full && wrote)) {
                 self.arm_timer(cx);
                 return Ok(());
             }
+            now = Instant::now();
         }
         cx.waker().wake_by_ref();
         Ok(())
@@ -165,17 +183,17 @@ impl<'a, C: Carrier> Actor<'a, C> {
         true
     }
 
-    /// Reads frames and does what they ask for. True if any came.
-    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Exit> {
+    /// Reads frames and does what they ask for.
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Read, Exit> {
         let gateway = self.gateway;
         let limits = &gateway.node.config.limits;
         for frame in 0..FRAMES_AT_ONCE {
             // Beyond the limit the client waits until it has taken its answers, which wake this task.
             if self.drains || self.session().outbound.unanswered() >= limits.unanswered_requests {
-                return Ok(frame > 0);
+                return Ok(Read::Full);
             }
             let Poll::Ready(received) = self.carrier.poll_receive(cx, limits.client_frame_bytes) else {
-                return Ok(frame > 0);
+                return Ok(if frame > 0 { Read::Some } else { Read::Nothing });
             };
             self.heartbeat.received(now);
             gateway.node.limits.frame(&mut self.frames, now).map_err(flood)?;
@@ -184,7 +202,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
                 self.carry_out(effect)?;
             }
         }
-        Ok(true)
+        Ok(Read::More)
     }
 
     fn carry_out(&mut self, effect: Effect) -> Result<(), Exit> {

@@ -205,7 +205,7 @@ pub(crate) async fn a_group_is_made_once_per_key<F: Fixture>(world: &mut World<F
     assert_refused(&world.run(other).await, Refusal::IdempotencyMismatch);
     let tomorrow = made.entry.time.after(std::time::Duration::from_secs(24 * 60 * 60 + 1));
     let batch = Batch { now: tomorrow, commands: vec![again], cursors: Vec::new() };
-    stored(world.store().append(batch).await.unwrap().outcomes.remove(0));
+    stored(world.store().append(batch.into()).await.unwrap().outcomes.remove(0));
 }
 
 pub(crate) async fn a_taken_conversation_id_is_refused<F: Fixture>(world: &mut World<F>) {

@@ -60,6 +60,6 @@ pub(crate) async fn cursors_ride_with_their_batch<F: Fixture>(world: &mut World<
     let to = |read| CursorAdvance { user: ann, conversation, delivered: None, read: Some(seq(read)) };
     let commands = vec![world.message(ann, conversation, "two")];
     let batch = Batch { now: world.now(), commands, cursors: vec![to(2), to(1), to(3)] };
-    let cursors = world.store().append(batch).await.unwrap().cursors;
+    let cursors = world.store().append(batch.into()).await.unwrap().cursors;
     assert_eq!(cursors, [now(2, 2, true), now(2, 2, false), CursorOutcome::BeyondHead]);
 }

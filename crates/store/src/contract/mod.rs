@@ -121,7 +121,7 @@ impl<F: Fixture> World<F> {
 
     pub(crate) async fn batch(&self, commands: Vec<Append>) -> Vec<Outcome> {
         let batch = Batch { now: self.now(), commands, cursors: Vec::new() };
-        self.store().append(batch).await.unwrap().outcomes
+        self.store().append(batch.into()).await.unwrap().outcomes
     }
 
     pub(crate) async fn run(&self, command: Append) -> Outcome {
@@ -162,7 +162,7 @@ impl<F: Fixture> World<F> {
     ) -> CursorOutcome {
         let cursor = CursorAdvance { user, conversation, delivered: delivered.map(seq), read: read.map(seq) };
         let batch = Batch { now: self.now(), commands: Vec::new(), cursors: vec![cursor] };
-        self.store().append(batch).await.unwrap().cursors.remove(0)
+        self.store().append(batch.into()).await.unwrap().cursors.remove(0)
     }
 
     pub(crate) async fn pull(&self, reader: UserId, conversation: ConversationId) -> Option<Page> {

@@ -13,8 +13,7 @@ use crate::log::{Append, Appended, Batch, CursorAdvance, CursorOutcome, Outcome}
 ///
 /// If a command makes the database fail, the batch is run again with each command in a savepoint of its own, so that
 /// the others are stored. A full disk or a busy database is nobody's fault and fails the batch.
-pub(super) async fn append(writer: &Writer, batch: Batch, group_members: usize) -> Result<Appended, StoreError> {
-    let batch = Arc::new(batch);
+pub(super) async fn append(writer: &Writer, batch: Arc<Batch>, group_members: usize) -> Result<Appended, StoreError> {
     let again = batch.clone();
     writer.run_or(move |tx| together(tx, &batch, group_members), move |tx| one_by_one(tx, &again, group_members)).await
 }

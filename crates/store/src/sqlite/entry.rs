@@ -21,19 +21,21 @@ pub(super) use columns;
 
 const UNKNOWN_ID: [u8; 16] = [0xff; 16];
 
-/// Adds an entry; answers its row.
-pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql<i64> {
+/// Adds an entry; answers its row, or `None` if its sender has used the id in this conversation before.
+pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql<Option<i64>> {
     let body = match &entry.body {
         Body::Kept(bytes) => Some(bytes.as_ref()),
         Body::Erased | Body::Damaged => None,
     };
-    tx.db
+    let inserted = tx
+        .db
         .prepare_cached(
             "INSERT INTO entries (conversation_id, seq, kind, sender_id, time, client_msg_id, request_hash, ref_seq,
                 erased, body, changed)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING",
         )?
-        .insert((
+        .execute((
             entry.conversation.get(),
             entry.seq.get(),
             entry.kind.as_str(),
@@ -45,7 +47,8 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql
             i64::from(body.is_none()),
             body,
             tx.number,
-        ))
+        ))?;
+    Ok((inserted == 1).then(|| tx.db.last_insert_rowid()))
 }
 
 /// The entry that this id of this sender made in this conversation, and the hash of its request.

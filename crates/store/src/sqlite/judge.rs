@@ -50,16 +50,18 @@ impl<'a> Judge<'a> {
 
     /// Carries a command out, or says why not.
     pub(super) fn outcome(&mut self, command: &Append) -> Sql<Outcome> {
-        match self.duplicate(command) {
-            Ok(None) => {}
-            Ok(Some(stored)) => return Ok(Outcome::Duplicate(stored)),
-            Err(Stop::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-            Err(Stop::Failed(error)) => return Err(error),
-        }
-        match self.carry_out(command) {
-            Ok(stored) => Ok(Outcome::Stored(stored)),
+        match self.judge(command) {
+            Ok(outcome) => Ok(outcome),
             Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
             Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Answers a duplicate before any other check; carries the command out if it is none.
+    fn once(&mut self, command: &Append, carry_out: impl FnOnce(&mut Self) -> Judged<Stored>) -> Judged<Outcome> {
+        match self.duplicate(command)? {
+            Some(stored) => Ok(Outcome::Duplicate(stored)),
+            None => carry_out(self).map(Outcome::Stored),
         }
     }
 
@@ -83,28 +85,52 @@ impl<'a> Judge<'a> {
         Ok(Some(Stored { entry, members_version, own_states: Vec::new() }))
     }
 
-    fn carry_out(&mut self, command: &Append) -> Judged<Stored> {
+    fn judge(&mut self, command: &Append) -> Judged<Outcome> {
         match &command.action {
             Action::Message { body, mentions } => self.message(command, body, mentions),
-            Action::Create(group) => self.create(command, group),
-            Action::AddMembers { users } => self.add_members(command, users),
-            Action::Join => self.join(command),
-            Action::RemoveMember { user } => self.remove_member(command, *user),
-            Action::Leave => self.leave(command),
-            Action::ChangeRole { user, role } => self.change_role(command, *user, *role),
+            Action::Create(group) => self.once(command, |judge| judge.create(command, group)),
+            Action::AddMembers { users } => self.once(command, |judge| judge.add_members(command, users)),
+            Action::Join => self.once(command, |judge| judge.join(command)),
+            Action::RemoveMember { user } => self.once(command, |judge| judge.remove_member(command, *user)),
+            Action::Leave => self.once(command, |judge| judge.leave(command)),
+            Action::ChangeRole { user, role } => self.once(command, |judge| judge.change_role(command, *user, *role)),
             Action::ChangeSettings { name, description } => {
-                self.change_settings(command, name.as_deref(), description.as_deref())
+                self.once(command, |judge| judge.change_settings(command, name.as_deref(), description.as_deref()))
             }
         }
     }
 
-    fn message(&mut self, command: &Append, body: &Bytes, mentions: &Mentions) -> Judged<Stored> {
+    /// Stores a message. That its id was used before is told by the insert itself, which saves a search of the largest
+    /// index for each new message; one that would be refused is searched for first.
+    fn message(&mut self, command: &Append, body: &Bytes, mentions: &Mentions) -> Judged<Outcome> {
+        let (kind, role) = match self.writer(command) {
+            Err(Stop::Refused(refusal)) => return self.once(command, |_| Err(refusal.into())),
+            writer => writer?,
+        };
+        let Some(stored) = self.insert(command, EntryKind::Message, body.clone())? else {
+            return self.once(command, |_| Err(Refusal::IdempotencyMismatch.into()));
+        };
+        self.note_mentions(command, &stored, kind, role, mentions)?;
+        Ok(Outcome::Stored(stored))
+    }
+
+    /// The conversation's kind and the role of a sender who may write there.
+    fn writer(&mut self, command: &Append) -> Judged<(ConversationKind, Role)> {
         let kind = self.conversation(command.conversation)?.kind;
-        let role = self.sender_role(command)?;
-        if role == Role::Subscriber {
-            return Err(Refusal::Forbidden.into());
+        match self.sender_role(command)? {
+            Role::Subscriber => Err(Refusal::Forbidden.into()),
+            role => Ok((kind, role)),
         }
-        let stored = self.store(command, EntryKind::Message, body.clone(), Vec::new())?;
+    }
+
+    fn note_mentions(
+        &mut self,
+        command: &Append,
+        stored: &Stored,
+        kind: ConversationKind,
+        role: Role,
+        mentions: &Mentions,
+    ) -> Judged<()> {
         if mentions.all && (role >= Role::Admin || kind == ConversationKind::Direct) {
             self.mention(&stored.entry, EVERYBODY)?;
         }
@@ -113,7 +139,7 @@ impl<'a> Judge<'a> {
                 self.mention(&stored.entry, user.get())?;
             }
         }
-        Ok(stored)
+        Ok(())
     }
 
     /// Notes whom the newest entry of its conversation names.
@@ -277,7 +303,7 @@ impl<'a> Judge<'a> {
         self.store(command, EntryKind::Settings, body, Vec::new())
     }
 
-    /// Numbers and stores the entry of a command that has passed, and the own state it brings.
+    /// Numbers and stores the entry of a command that has passed and is no duplicate, and the own state it brings.
     fn store(
         &mut self,
         command: &Append,
@@ -285,16 +311,18 @@ impl<'a> Judge<'a> {
         body: Bytes,
         own_states: Vec<(UserId, OwnState)>,
     ) -> Judged<Stored> {
-        let now = self.now;
+        let stored = self.insert(command, kind, body)?.ok_or(Refusal::IdempotencyMismatch)?;
+        for (user, state) in &own_states {
+            own_state::set(self.tx, *user, state, self.now)?;
+        }
+        Ok(Stored { own_states, ..stored })
+    }
+
+    /// Numbers and stores an entry; `None` if its id has made one before.
+    fn insert(&mut self, command: &Append, kind: EntryKind, body: Bytes) -> Judged<Option<Stored>> {
+        let (tx, now) = (self.tx, self.now);
         let conversation = self.conversation(command.conversation)?;
         let seq = conversation.head.next();
-        conversation.head = seq;
-        conversation.changed = true;
-        if kind == EntryKind::Message {
-            conversation.last_message = seq;
-            conversation.last_active = conversation.last_active.max(now);
-        }
-        let members_version = conversation.members_version;
         let entry = StoredEntry {
             conversation: command.conversation,
             seq,
@@ -305,12 +333,15 @@ impl<'a> Judge<'a> {
             ref_seq: None,
             body: Body::Kept(body),
         };
-        let row = entry::insert(self.tx, &entry, command.request_hash)?;
-        self.conversation(command.conversation)?.tail.push(row);
-        for (user, state) in &own_states {
-            own_state::set(self.tx, *user, state, now)?;
+        let Some(row) = entry::insert(tx, &entry, command.request_hash)? else { return Ok(None) };
+        conversation.head = seq;
+        conversation.tail.push(row);
+        conversation.changed = true;
+        if kind == EntryKind::Message {
+            conversation.last_message = seq;
+            conversation.last_active = conversation.last_active.max(now);
         }
-        Ok(Stored { entry, members_version, own_states })
+        Ok(Some(Stored { entry, members_version: conversation.members_version, own_states: Vec::new() }))
     }
 
     /// The sender's role; only members get further.

@@ -1,5 +1,7 @@
 //! [`Log`] on SQLite: each method is a job for the writer or a reader.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sparrow_protocol::{ConversationId, Seq, UserId};
 
@@ -9,7 +11,7 @@ use crate::log::{Appended, Batch, Log, Members, Page, Range, StoredEntry, SyncCh
 
 #[async_trait]
 impl Log for Sqlite {
-    async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
+    async fn append(&self, batch: Arc<Batch>) -> Result<Appended, StoreError> {
         append::append(&self.writer, batch, self.group_members).await
     }
 

@@ -133,7 +133,7 @@ async fn a_full_disk_refuses_and_recovers() {
     world.store().limit_pages(1).await.unwrap();
     let big = world.message(ann, group, &"x".repeat(200_000));
     let batch = crate::log::Batch { now: world.now(), commands: vec![big.clone()], cursors: Vec::new() };
-    assert!(matches!(world.store().append(batch).await, Err(StoreError::StorageFull)));
+    assert!(matches!(world.store().append(batch.into()).await, Err(StoreError::StorageFull)));
     assert_eq!(world.seen(ann, group).await, [1, 2]);
     world.store().limit_pages(1_000_000).await.unwrap();
     assert_eq!(stored(world.run(big).await).entry.seq, seq(3));

@@ -38,7 +38,7 @@ struct FixedLog(Mutex<Say>);
 
 #[async_trait]
 impl Log for FixedLog {
-    async fn append(&self, _: Batch) -> Result<Appended, StoreError> {
+    async fn append(&self, _: Arc<Batch>) -> Result<Appended, StoreError> {
         Err(away())
     }
 

@@ -43,7 +43,7 @@ struct ScriptedLog {
 
 #[async_trait]
 impl Log for ScriptedLog {
-    async fn append(&self, batch: Batch) -> Result<Appended, StoreError> {
+    async fn append(&self, batch: Arc<Batch>) -> Result<Appended, StoreError> {
         let act = self.acts.lock().unwrap().pop_front();
         match act {
             Some(Act::Away) => return Err(StoreError::Unavailable("away".to_owned())),

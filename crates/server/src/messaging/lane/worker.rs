@@ -128,7 +128,7 @@ impl Worker {
         if commands.is_empty() && cursors.is_empty() {
             return true;
         }
-        let batch = Batch { now: self.clock.now(), commands, cursors };
+        let batch = Arc::new(Batch { now: self.clock.now(), commands, cursors });
         match self.commit(&batch, &mut gathered).await {
             Ok(appended) => {
                 self.answer(gathered, &batch.cursors, appended).await;
@@ -148,7 +148,7 @@ impl Worker {
 
     /// Stores a batch, trying again while the database is away, until the time limit. If the store has not even
     /// answered by then, everybody is told, and the lane waits for the outcome: nothing may overtake this batch.
-    async fn commit(&mut self, batch: &Batch, gathered: &mut Gathered) -> Result<Appended, StoreError> {
+    async fn commit(&mut self, batch: &Arc<Batch>, gathered: &mut Gathered) -> Result<Appended, StoreError> {
         let begun = Instant::now();
         let deadline = begun + self.limits.append_timeout;
         let store = self.store.clone();
