@@ -206,11 +206,18 @@ mod tests {
         let before = commits().await;
 
         let (busy, begin) = mpsc::channel::<()>();
-        let held = store.writer.run(move |tx| {
-            // Until everything else waits.
-            begin.recv().ok();
-            insert(tx.db, "first")
+        let (began, holds) = oneshot::channel::<()>();
+        let first = store.clone();
+        let held = tokio::spawn(async move {
+            let held = first.writer.run(move |tx| {
+                began.send(()).ok();
+                // Until everything else waits.
+                begin.recv().ok();
+                insert(tx.db, "first")
+            });
+            held.await
         });
+        holds.await.unwrap();
         let fails = store.writer.run(|tx| {
             insert(tx.db, "undone")?;
             tx.db.execute("no SQL", [])
@@ -232,7 +239,7 @@ mod tests {
         let release = async { busy.send(()).unwrap() };
         let (held, fails, panics, mends, last, ()) = tokio::join!(held, fails, panics, mends, last, release);
 
-        assert_eq!([held.unwrap(), mends.unwrap(), last.unwrap()], [1, 1, 1]);
+        assert_eq!([held.unwrap().unwrap(), mends.unwrap(), last.unwrap()], [1, 1, 1]);
         assert!(matches!(fails, Err(StoreError::Failed(_))) && matches!(panics, Err(StoreError::Failed(_))));
         assert_eq!(store.readers.run(names).await.unwrap(), ["another way", "first", "last"]);
         assert_eq!(commits().await, before + 2, "one for the first, one for all that waited");

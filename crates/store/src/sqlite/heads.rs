@@ -81,7 +81,7 @@ impl<'a> Heads<'a> {
              WHERE id = $10",
         )?;
         for (id, head) in self.known.iter_mut().filter(|(_, head)| head.changed) {
-            head.tail.place_run(self.tx)?;
+            head.tail.place_runs(self.tx, *id, head.head)?;
             update.execute((
                 &head.name,
                 &head.description,

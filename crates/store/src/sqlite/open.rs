@@ -11,7 +11,7 @@ use super::checkpoint::Checkpointer;
 use super::epoch::{self, CounterFile, private};
 use super::readers::Readers;
 use super::row::Sql;
-use super::writer::{LOCK_WAITS, State, WAL_PAGES, Writer};
+use super::writer::{LOCK_WAITS, State, Writer};
 use super::{Options, SYSTEM_USER, Sqlite};
 
 mod schema {
@@ -85,10 +85,8 @@ impl Sqlite {
         let counter_path = directory.join("commits");
         let (counter, noted) = CounterFile::open(&counter_path).map_err(files(&counter_path))?;
         let commits = epoch::number_fact(&db, epoch::COMMITS).map_err(database)?;
-        let wal = directory.join("sparrow.db-wal");
-        db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES).map_err(database)?;
-        let checkpointer = Checkpointer::start(connect(&path).map_err(database)?).map_err(files(&path))?;
-        let mut state = State { db, counter, commits, noted: None, wal, emptied: None, checkpointer, _lock: lock };
+        let checkpointer = connect(&path).and_then(|own| Checkpointer::start(own, &db)).map_err(database)?;
+        let mut state = State { db, counter, commits, noted: None, tried_anew: None, checkpointer, _lock: lock };
         state.transact(|tx| prepare(tx.db, noted, now)).map_err(database)?;
 
         let readers = (0..options.readers.max(1)).map(|_| connect(&path).and_then(forbid_writes));

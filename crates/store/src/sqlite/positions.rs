@@ -12,7 +12,7 @@ use super::row::{Sql, seq};
 use super::writer::Tx;
 
 /// Entries that move from a tail to `positions` together; few under test, so that every test has both.
-const RUN: usize = if cfg!(test) { 4 } else { 32 };
+const RUN: i64 = if cfg!(test) { 4 } else { 32 };
 /// Bytes of a row's number in a tail.
 const ROW: usize = size_of::<i64>();
 
@@ -43,9 +43,12 @@ impl Tail {
         self.rows.last().copied()
     }
 
-    /// Moves the rows to `positions` once there are enough of them.
-    pub(super) fn place_run(&mut self, tx: &Tx<'_>) -> Sql<()> {
-        if self.rows.len() < RUN {
+    /// Moves the rows of whole runs to `positions`. Where runs end differs by conversation, so that logs that grow in step
+    /// do not all place theirs in one batch.
+    pub(super) fn place_runs(&mut self, tx: &Tx<'_>, conversation: ConversationId, head: Seq) -> Sql<()> {
+        let begun = conversation.get().wrapping_add(head.get()).rem_euclid(RUN);
+        let whole = self.rows.len().saturating_sub(usize::try_from(begun).unwrap_or_default());
+        if whole == 0 {
             return Ok(());
         }
         let mut place = tx.db.prepare_cached(
@@ -53,7 +56,7 @@ impl Tail {
              SELECT conversation_id, seq, id, CASE WHEN kind = 'message' THEN sender_id END, erased
              FROM entries WHERE id = $1",
         )?;
-        for row in self.rows.drain(..) {
+        for row in self.rows.drain(..whole) {
             place.execute([row])?;
         }
         Ok(())

@@ -3,7 +3,6 @@
 //! whether a commit is durable.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,15 +18,8 @@ use crate::StoreError;
 /// How often the counter file is written at most.
 const COUNTER_EVERY: Duration = Duration::from_secs(1);
 
-/// The write-ahead log begins anew at so many pages of 4,096 bytes; [`super::checkpoint`] has copied most by then.
-pub(super) const WAL_PAGES: u32 = 8 * 1024;
-
-/// It is emptied and cut when it has grown to this many bytes because readers follow each other without a pause.
-const WAL_BYTES: u64 = 48 * 1024 * 1024;
-
-/// How often that is tried at most, and how long it then waits for readers. A back-up may read for minutes; appends go on.
-const EMPTY_EVERY: Duration = Duration::from_millis(200);
-const EMPTY_WAITS: Duration = Duration::from_millis(20);
+/// How often the write-ahead log is tried to begin anew at most: readers may follow each other without a pause.
+const ANEW_EVERY: Duration = Duration::from_millis(200);
 
 /// How long a statement waits for a lock that another program holds.
 pub(super) const LOCK_WAITS: Duration = Duration::from_secs(5);
@@ -57,10 +49,8 @@ pub(super) struct State {
     pub(super) commits: i64,
     /// When, and at which commit, the counter file was written.
     pub(super) noted: Option<(Instant, i64)>,
-    /// Where the write-ahead log is.
-    pub(super) wal: PathBuf,
-    /// When emptying it was last tried.
-    pub(super) emptied: Option<Instant>,
+    /// When the write-ahead log was last tried to begin anew.
+    pub(super) tried_anew: Option<Instant>,
     /// Copies the write-ahead log into the main file meanwhile.
     pub(super) checkpointer: Checkpointer,
     /// Keeps other processes out until the connections above are closed.
@@ -214,20 +204,13 @@ impl State {
             self.note_commit();
         }
         self.checkpointer.committed();
-        if std::fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES) {
-            self.empty_wal();
+        if self.checkpointer.is_full() && self.tried_anew.is_none_or(|when| when.elapsed() >= ANEW_EVERY) {
+            let tried = self.checkpointer.begin_anew(&self.db, LOCK_WAITS).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the write-ahead log could not begin anew");
+                true
+            });
+            self.tried_anew = tried.then(Instant::now).or(self.tried_anew);
         }
-    }
-
-    fn empty_wal(&mut self) {
-        if self.emptied.is_some_and(|when| when.elapsed() < EMPTY_EVERY) {
-            return;
-        }
-        let done = self.db.busy_timeout(EMPTY_WAITS).and_then(|()| checkpoint(&self.db));
-        if let Err(error) = done.and(self.db.busy_timeout(LOCK_WAITS)) {
-            tracing::warn!(%error, "the write-ahead log could not be emptied");
-        }
-        self.emptied = Some(Instant::now());
     }
 
     /// Writes the counter file. A failure is only logged: the file may lag.
