@@ -190,6 +190,8 @@ pub enum CursorOutcome {
         read: Seq,
         /// True if this batch moved either.
         moved: bool,
+        /// The version of the member list in that transaction: who is to be told.
+        members_version: i64,
     },
     /// The seq lies beyond the head, or beyond the user's last interval. Nothing moved.
     BeyondHead,

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// Member rows that one worker keeps; beyond, lists that were not used lately are forgotten.
 const MAX_ROWS: usize = 500_000;
+/// Asked of [`MemberLists::at_least`]: the list as the log has it now.
+pub(crate) const LATEST: i64 = i64::MAX;
 /// A list not used for so long is forgotten.
 const QUIET: Duration = Duration::from_secs(300);
 
@@ -95,11 +97,6 @@ impl MemberLists {
             list.used = Instant::now();
             &*list
         }))
-    }
-
-    /// The list as the log has it now. `None` if the conversation does not exist.
-    pub(crate) async fn latest(&mut self, conversation: ConversationId) -> Result<Option<&MemberList>, StoreError> {
-        self.at_least(conversation, i64::MAX).await
     }
 
     /// Forgets what was not used lately.

@@ -18,6 +18,8 @@ pub(crate) struct CursorMoved {
     pub(crate) conversation: ConversationId,
     pub(crate) delivered: Seq,
     pub(crate) read: Seq,
+    /// The version of the member list in that transaction.
+    pub(crate) members_version: i64,
     /// True if the user read; false if a device received.
     pub(crate) by_reading: bool,
     /// The session that asked for it, which has its answer.
@@ -49,6 +51,11 @@ pub(crate) fn tell(sessions: &Sessions, list: &MemberList, moved: &CursorMoved, 
 }
 
 fn tell_own(sessions: &Sessions, moved: &CursorMoved, now: Instant, metrics: &Metrics) {
+    let mut others = false;
+    sessions.each_of(moved.user, |session| others |= Some(session.id) != moved.origin);
+    if !others {
+        return;
+    }
     let state = v1::OwnState {
         kind: "cursor".to_owned(),
         key: moved.conversation.to_string(),

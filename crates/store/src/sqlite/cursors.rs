@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension};
 use sparrow_protocol::{ConversationId, Seq, UserId};
 
-use super::membership::{intervals, visible_head};
+use super::membership::{leave, visible_head};
 use super::row::{Sql, seq};
 use super::writer::Tx;
-use crate::log::{CursorAdvance, CursorOutcome};
+use crate::log::{CursorAdvance, CursorOutcome, Interval};
 
 /// A user's cursors: delivered and read.
 pub(super) fn get(db: &Connection, conversation: ConversationId, user: UserId) -> Sql<(Seq, Seq)> {
@@ -20,18 +20,24 @@ pub(super) fn get(db: &Connection, conversation: ConversationId, user: UserId) -
 /// Moves a user's cursors to the maximum of what they are and what is asked.
 pub(super) fn advance(tx: &Tx<'_>, cursor: &CursorAdvance) -> Sql<CursorOutcome> {
     let (conversation, user) = (cursor.conversation, cursor.user);
-    let head = tx
+    let found = tx
         .db
-        .prepare_cached("SELECT head FROM conversations WHERE id = $1")?
-        .query_row([conversation.get()], |row| seq(row, 0))
+        .prepare_cached(
+            "SELECT c.head, i.join_seq, i.leave_seq, COALESCE(k.delivered, 0), COALESCE(k.read, 0), c.members_version
+             FROM conversations c
+             JOIN intervals i ON i.conversation_id = c.id AND i.user_id = $1
+             LEFT JOIN cursors k ON k.conversation_id = c.id AND k.user_id = $1
+             WHERE c.id = $2 ORDER BY i.join_seq DESC LIMIT 1",
+        )?
+        .query_row((user.get(), conversation.get()), |row| {
+            let last = Interval { join: seq(row, 1)?, leave: leave(row, 2)? };
+            Ok((visible_head(&[last], seq(row, 0)?), (seq(row, 3)?, seq(row, 4)?), row.get(5)?))
+        })
         .optional()?;
-    let intervals = intervals(tx.db, conversation, user)?;
-    let (Some(head), false) = (head, intervals.is_empty()) else { return Ok(CursorOutcome::NotFound) };
-    let bound = visible_head(&intervals, head);
+    let Some((bound, before, members_version)) = found else { return Ok(CursorOutcome::NotFound) };
     if cursor.delivered.max(cursor.read) > Some(bound) {
         return Ok(CursorOutcome::BeyondHead);
     }
-    let before = get(tx.db, conversation, user)?;
     let read = before.1.max(cursor.read.unwrap_or_default());
     let delivered = before.0.max(cursor.delivered.unwrap_or_default()).max(read);
     let moved = (delivered, read) != before;
@@ -43,5 +49,5 @@ pub(super) fn advance(tx: &Tx<'_>, cursor: &CursorAdvance) -> Sql<CursorOutcome>
             )?
             .execute((conversation.get(), user.get(), delivered.get(), read.get(), tx.number))?;
     }
-    Ok(CursorOutcome::Now { delivered, read, moved })
+    Ok(CursorOutcome::Now { delivered, read, moved, members_version })
 }

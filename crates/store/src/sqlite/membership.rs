@@ -37,7 +37,8 @@ pub(super) fn intervals(db: &Connection, conversation: ConversationId, user: Use
     .collect()
 }
 
-fn leave(row: &rusqlite::Row<'_>, column: usize) -> Sql<Option<Seq>> {
+/// Reads the end of an interval, which an open one has not.
+pub(super) fn leave(row: &rusqlite::Row<'_>, column: usize) -> Sql<Option<Seq>> {
     Ok(row.get::<_, Option<i64>>(column)?.and_then(Seq::new))
 }
 

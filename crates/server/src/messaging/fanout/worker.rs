@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::group::groups;
 use super::{Aside, Committed};
-use crate::messaging::members::{MemberList, MemberLists};
+use crate::messaging::members::{LATEST, MemberList, MemberLists};
 use crate::messaging::push::Shared;
 use crate::messaging::sessions::Sessions;
 use crate::messaging::stage::Stage;
@@ -160,40 +160,39 @@ impl Worker {
         }
     }
 
-    /// Tells cursors and signals. The member list is read once per conversation, so that whoever was removed before
-    /// this burst hears nothing of it.
+    /// Tells cursors and signals. A cursor is told to the members of its transaction or later ones, so a cached list often
+    /// does; for signals the list is read once per conversation, so that whoever was removed before this burst hears
+    /// nothing of it.
     async fn tell(&mut self, burst: Vec<Aside>) {
-        let mut by_conversation: HashMap<ConversationId, Vec<Tell>> = HashMap::new();
+        let mut by_conversation: HashMap<ConversationId, Tells> = HashMap::new();
         for aside in burst {
             match aside {
                 Aside::Cursors(moved) => {
                     for moved in moved {
-                        by_conversation.entry(moved.conversation).or_default().push(Tell::Cursor(moved));
+                        by_conversation.entry(moved.conversation).or_default().cursors.push(moved);
                     }
                 }
-                Aside::Signal(job) => {
-                    by_conversation.entry(job.conversation).or_default().push(Tell::Signal(job));
-                }
+                Aside::Signal(job) => by_conversation.entry(job.conversation).or_default().signals.push(job),
             }
         }
-        for (conversation, tells) in by_conversation {
-            let list = match self.lists.latest(conversation).await {
+        for (conversation, Tells { cursors, signals }) in by_conversation {
+            let version = cursors.iter().map(|moved| moved.members_version).max().unwrap_or_default();
+            let wanted = if signals.is_empty() { version } else { LATEST };
+            let list = match self.lists.at_least(conversation, wanted).await {
                 Ok(list) => list,
                 Err(error) => {
-                    let failure = error.into();
-                    tells.iter().for_each(|tell| tell.fail(&failure));
+                    let failure = crate::failure::Failure::from(error);
+                    signals.iter().for_each(|job| job.answer(Err(failure.clone())));
                     continue;
                 }
             };
             let now = Instant::now();
-            for tell in tells {
-                match (tell, list) {
-                    (Tell::Signal(job), list) => signals::deliver(&self.sessions, list, &job, now, &self.metrics),
-                    (Tell::Cursor(moved), Some(list)) => {
-                        receipts::tell(&self.sessions, list, &moved, now, &self.metrics);
-                    }
-                    (Tell::Cursor(_), None) => {}
-                }
+            for job in &signals {
+                signals::deliver(&self.sessions, list, job, now, &self.metrics);
+            }
+            let Some(list) = list else { continue };
+            for moved in &cursors {
+                receipts::tell(&self.sessions, list, moved, now, &self.metrics);
             }
         }
     }
@@ -205,17 +204,10 @@ impl Worker {
 }
 
 /// What is told about one conversation.
-enum Tell {
-    Cursor(receipts::CursorMoved),
-    Signal(signals::SignalJob),
-}
-
-impl Tell {
-    fn fail(&self, failure: &crate::failure::Failure) {
-        if let Self::Signal(job) = self {
-            job.answer(Err(failure.clone()));
-        }
-    }
+#[derive(Default)]
+struct Tells {
+    cursors: Vec<receipts::CursorMoved>,
+    signals: Vec<signals::SignalJob>,
 }
 
 async fn list_at_least(

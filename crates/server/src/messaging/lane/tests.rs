@@ -68,6 +68,7 @@ impl Log for ScriptedLog {
             own_states: Vec::new(),
         };
         let now = |cursor: &CursorAdvance| CursorOutcome::Now {
+            members_version: 1,
             delivered: cursor.delivered.unwrap_or_default(),
             read: cursor.read.unwrap_or_default(),
             moved: false,

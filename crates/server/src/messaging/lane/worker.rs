@@ -223,12 +223,13 @@ impl Worker {
         let moved =
             advances.iter().zip(appended.cursors).zip(origins).filter_map(
                 |((advance, outcome), origin)| match outcome {
-                    CursorOutcome::Now { delivered, read, moved: true } => Some(CursorMoved {
+                    CursorOutcome::Now { delivered, read, moved: true, members_version } => Some(CursorMoved {
                         user: advance.user,
                         conversation: advance.conversation,
                         delivered,
                         read,
                         by_reading: advance.read.is_some(),
+                        members_version,
                         origin,
                     }),
                     CursorOutcome::Now { moved: false, .. } => None,
