@@ -24,4 +24,5 @@ mod receipts;
 mod roles;
 mod several_devices;
 mod support;
+mod tls;
 mod tokens;

@@ -26,7 +26,7 @@ async fn closed(mut stream: TcpStream) {
 
 #[tokio::test]
 async fn a_thousand_slow_headers_are_cut_and_others_connect() {
-    let node = options().set("limits.hello_within", "2 s").start().await;
+    let node = options().set("limits.header_within", "2 s").start().await;
     let ann = User::register(&node, "ann").await;
     let mut slow = Vec::new();
     for number in 0..1_000_u32 {
@@ -51,7 +51,7 @@ async fn a_thousand_slow_headers_are_cut_and_others_connect() {
 
 #[tokio::test]
 async fn what_is_no_protocol_at_all_is_cut() {
-    let node = options().set("limits.hello_within", "1 s").start().await;
+    let node = options().set("limits.hello_within", "1 s").set("limits.header_within", "1 s").start().await;
     let garbage: [&[u8]; 4] =
         [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello there\r\n\r\n", &[0xff; 64], b""];
     for to in [node.http(), node.tcp()] {

@@ -77,6 +77,8 @@ pub enum Event {
 pub enum DisconnectReason {
     /// It could not be made: nothing answers at the address, or something that is no Sparrow server.
     Unreachable,
+    /// The server's certificate is not of an authority that is trusted, or is for another name.
+    Untrusted,
     /// It broke; one sentence for a person.
     Network(String),
     /// Nothing was heard for too long.

@@ -1,15 +1,19 @@
 //! The HTTP half: one function per endpoint, JSON bodies as `proto/` defines them. No state but the tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
+use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sparrow_protocol::v1;
 
+use crate::connection::Dialer;
 use crate::error::{Error, Refusal};
 use crate::options::{Credentials, Options};
 use crate::session::Session;
+use crate::tls;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a repeatable request is sent, and the wait after the first time.
@@ -58,22 +62,25 @@ impl<'a> Call<'a> {
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: Url,
+    tls: Arc<ClientConfig>,
 }
 
 impl Transport {
-    pub(crate) fn new(server_url: &str) -> Result<Self, Error> {
-        // The first provider stays: if the program has installed another one, that is its choice.
-        drop(rustls::crypto::ring::default_provider().install_default());
+    pub(crate) fn new(server_url: &str, options: &Options) -> Result<Self, Error> {
         let base = parse_url(server_url)?;
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|e| Error::Invalid(e.to_string()))?;
-        Ok(Self { http, base })
+        let tls = tls::config(options.authorities.as_deref(), base.scheme() == "https")?;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).tls_backend_preconfigured(tls.clone()).build();
+        Ok(Self { http: http.map_err(|e| Error::Invalid(e.to_string()))?, base, tls: Arc::new(tls) })
     }
 
-    /// The URL of the message connection.
-    pub(crate) fn websocket_url(&self) -> String {
-        let url = self.url(&["ws"], &[]).to_string();
-        // `http` to `ws`, `https` to `wss`.
-        url.replacen("http", "ws", 1)
+    /// How message connections are made.
+    pub(crate) fn dialer(&self) -> Dialer {
+        let mut websocket = self.url(&["ws"], &[]);
+        let secure = self.base.scheme() == "https";
+        // Between these schemes a URL can always be changed.
+        let changed = websocket.set_scheme(if secure { "wss" } else { "ws" });
+        debug_assert!(changed.is_ok(), "{websocket}");
+        Dialer { websocket, tls: secure.then(|| self.tls.clone()) }
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -164,6 +171,9 @@ impl Transport {
     /// The details are for whoever debugs; people are told the address.
     fn unreachable(&self, error: &reqwest::Error) -> Error {
         tracing::debug!(?error, "no answer");
+        if tls::is_untrusted(error) {
+            return Error::Untrusted(self.base.to_string());
+        }
         Error::Unreachable(self.base.to_string())
     }
 }
@@ -324,16 +334,17 @@ mod tests {
 
     #[test]
     fn addresses_keep_their_prefix_and_escape_what_users_type() {
-        let transport = Transport::new("https://example.org/im/").unwrap();
+        let transport = Transport::new("http://example.org/im/", &Options::default()).unwrap();
         let url = transport.url(&["users", "@a/b?c"], &[("prefix", "x&y"), ("cursor", "")]);
-        assert_eq!(url.as_str(), "https://example.org/im/v1/users/@a%2Fb%3Fc?prefix=x%26y");
-        assert_eq!(transport.websocket_url(), "wss://example.org/im/v1/ws");
+        assert_eq!(url.as_str(), "http://example.org/im/v1/users/@a%2Fb%3Fc?prefix=x%26y");
+        let dialer = transport.dialer();
+        assert_eq!((dialer.websocket.as_str(), dialer.tls.is_none()), ("ws://example.org/im/v1/ws", true));
     }
 
     #[test]
     fn refuses_what_is_no_address() {
         for text in ["", "localhost:7700", "ftp://example.org", "data:x"] {
-            assert!(matches!(Transport::new(text), Err(Error::Invalid(_))), "{text}");
+            assert!(matches!(Transport::new(text, &Options::default()), Err(Error::Invalid(_))), "{text}");
         }
     }
 }

@@ -46,6 +46,7 @@ mod http;
 mod listener;
 mod options;
 mod session;
+mod tls;
 
 pub use client::{Client, NewGroup, OutboxMessage};
 pub use error::{Error, Refusal};

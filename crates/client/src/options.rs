@@ -26,7 +26,7 @@ pub enum Carrier {
     /// `/v1/ws` at the server's URL.
     #[default]
     WebSocket,
-    /// The server's TCP listener, as `host:port`.
+    /// The server's TCP listener, as `host:port`; with TLS if the server's URL is `https`.
     Tcp(String),
 }
 
@@ -59,6 +59,9 @@ pub struct Options {
     pub carrier: Carrier,
     /// How they are written.
     pub codec: Codec,
+    /// A file of certificates, in PEM: a server with TLS has to have one of these authorities. Without a file, one that
+    /// the system trusts.
+    pub authorities: Option<PathBuf>,
     /// Where data is kept.
     pub store: Store,
     /// Where the stream of a new device begins.
@@ -85,6 +88,7 @@ impl Default for Options {
         Self {
             carrier: Carrier::default(),
             codec: Codec::Protobuf,
+            authorities: None,
             store: Store::default(),
             start: Start::default(),
             keep_entries: 10_000,

@@ -32,7 +32,7 @@ impl Addresses {
             }
             let line = next()?;
             let after = |start: &str| line.strip_prefix(start)?.trim().parse().ok();
-            http = http.or(after("listening http://"));
+            http = http.or(after("listening http://")).or(after("listening https://"));
             tcp = tcp.or(after("listening tcp "));
             admin = admin.or(after("listening admin http://"));
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use ipnet::IpNet;
 pub use sparrow_store::directory::WhenFull;
 
 /// The settings of a node. `Config::default()` is a node on this machine alone, in `./sparrow-data`.
@@ -25,6 +26,10 @@ pub struct Config {
     pub login: Login,
     /// What browsers may do.
     pub web: Web,
+    /// TLS of the public listeners.
+    pub tls: Tls,
+    /// Whose word on the addresses of clients is taken.
+    pub proxies: Proxies,
     /// What computing one password hash costs, and how many may be computed at once.
     pub password_hashing: PasswordHashing,
 }
@@ -51,6 +56,10 @@ pub struct Limits {
     pub client_frame_bytes: usize,
     /// Largest frame from a client before `Hello`, in bytes.
     pub hello_frame_bytes: usize,
+    /// Time for what comes before a connection may speak: a balancer's PROXY header and the TLS handshake.
+    pub handshake_within: Duration,
+    /// Time for the header of an HTTP request.
+    pub header_within: Duration,
     /// Time from connecting to `Hello`.
     pub hello_within: Duration,
     /// The server sends `Ping` when a connection was silent in one direction for so long.
@@ -105,6 +114,43 @@ pub struct Login {
     pub policy: DevicePolicy,
     /// Whether older devices make room.
     pub when_full: WhenFull,
+}
+
+/// TLS of the public listeners, HTTP and TCP. Without both files they speak plainly.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate and those that lead to its authority, in PEM, the node's own first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM; a file that not everybody on the machine may read.
+    pub key: Option<PathBuf>,
+    /// How often the files are looked at for a change.
+    pub check_every: Duration,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: None, key: None, check_every: Duration::from_secs(10) }
+    }
+}
+
+/// Whose word on the addresses of clients is taken.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// The networks of the operator's own proxies and balancers.
+    pub trusted: Vec<IpNet>,
+    /// The header in which those that speak HTTP name the client.
+    pub forwarded_by: ForwardedBy,
+}
+
+/// A header that names the client of a request. Only one is read, because a proxy that writes the one passes on what
+/// clients wrote into the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, of RFC 7239.
+    Forwarded,
 }
 
 /// Which devices of a user may be logged in together; never more than [`Limits::devices`].
@@ -238,6 +284,8 @@ impl Default for Config {
             rates: Rates::default(),
             login: Login::default(),
             web: Web::default(),
+            tls: Tls::default(),
+            proxies: Proxies::default(),
             password_hashing: PasswordHashing::default(),
         }
     }
@@ -256,6 +304,8 @@ impl Default for Limits {
             content_bytes: 64 * 1024,
             client_frame_bytes: 512 * 1024,
             hello_frame_bytes: 4 * 1024,
+            handshake_within: Duration::from_secs(10),
+            header_within: Duration::from_secs(10),
             hello_within: Duration::from_secs(10),
             ping_after: Duration::from_secs(25),
             idle_timeout: Duration::from_secs(75),

@@ -32,4 +32,5 @@ pub use config::Config;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use messaging::bench;
+pub use gateway::CertificateError;
 pub use server::{Addresses, Server, StartError};

@@ -67,6 +67,10 @@ pub(crate) struct Metrics {
     pub(crate) errors: Errors,
     /// What was refused because it came too often or too many were there, by limiter.
     pub(crate) limited: Family<LimiterLabels, Counter>,
+    /// Connections cut before they could speak.
+    pub(crate) entrance_refusals: Family<EntranceLabels, Counter>,
+    /// Times the certificate was read again because its files changed or somebody asked.
+    pub(crate) certificate_reloads: Family<ReloadLabels, Counter>,
 }
 
 /// Refusals, by error code.
@@ -90,6 +94,20 @@ impl From<Code> for ErrorLabels {
 pub(crate) struct LimiterLabels {
     /// The limiter.
     pub(crate) limiter: &'static str,
+}
+
+/// What tells those apart that do not get past a listener's entrance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct EntranceLabels {
+    /// `tls`, `proxy`, `forwarded` or `late`.
+    pub(crate) reason: &'static str,
+}
+
+/// What tells reloads of the certificate apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReloadLabels {
+    /// `loaded` or `refused`.
+    pub(crate) outcome: &'static str,
 }
 
 /// What tells the outcomes of commands apart.
@@ -124,6 +142,8 @@ impl Metrics {
             acks: Counter::default(),
             errors: Family::default(),
             limited: Family::default(),
+            entrance_refusals: Family::default(),
+            certificate_reloads: Family::default(),
         };
         metrics.register_http();
         metrics.register_messaging();
@@ -165,6 +185,16 @@ impl Metrics {
         registry.register("pushes_dropped", "Pushed frames dropped before a Resync", self.pushes_dropped.clone());
         registry.register("resyncs", "Slow sessions told to resync", self.resyncs.clone());
         registry.register("limited", "What came too often or was too many, by limiter", self.limited.clone());
+        registry.register(
+            "entrance_refusals",
+            "Connections cut before they could speak, by reason",
+            self.entrance_refusals.clone(),
+        );
+        registry.register(
+            "certificate_reloads",
+            "Times the certificate was read again, by outcome",
+            self.certificate_reloads.clone(),
+        );
     }
 
     /// All metrics in the Prometheus text format.
@@ -197,6 +227,8 @@ mod tests {
         metrics.sends.get_or_create(&SendLabels { outcome: "stored" }).inc();
         metrics.errors.get_or_create(&Code::Internal.into()).inc();
         metrics.limited.get_or_create(&LimiterLabels { limiter: "frames" }).inc();
+        metrics.entrance_refusals.get_or_create(&EntranceLabels { reason: "tls" }).inc();
+        metrics.certificate_reloads.get_or_create(&ReloadLabels { outcome: "loaded" }).inc();
         let text = metrics.encode();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
         let mut count = 0;

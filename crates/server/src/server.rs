@@ -17,7 +17,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core_tasks::CoreTasks;
 use crate::gateway::admission::Admission;
-use crate::gateway::{self, Gateway, Origins, listener};
+use crate::gateway::entrance::Entrance;
+use crate::gateway::tls::Certificates;
+use crate::gateway::{self, CertificateError, Gateway, Origins, listener};
 use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::Metrics;
@@ -35,8 +37,10 @@ pub struct Server {
     connections: TaskTracker,
     draining: CancellationToken,
     over: CancellationToken,
-    /// The lane and the fan-out.
+    /// The lane and the fan-out, and what else a node cannot do without.
     core: CoreTasks,
+    /// Where the public listeners speak TLS.
+    certificates: Option<Arc<Certificates>>,
     /// Held to the end: the lane works as long as somebody could still give it commands.
     messaging: Messaging,
     pub(crate) store: Sqlite,
@@ -59,6 +63,9 @@ pub enum StartError {
     /// The database could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// An address could not be listened on.
     #[error("cannot listen on {address}: {error}; stop what uses it, or choose another address with {setting}")]
     Listen {
@@ -78,8 +85,10 @@ impl Server {
     /// Opens the store, starts every part and listens. Nothing is served before everything is ready.
     ///
     /// # Errors
-    /// If the database is in use or damaged, or an address is taken.
+    /// If the database is in use or damaged, an address is taken, or the certificate cannot be used.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let certificates = load_certificates(&config, &metrics).await?;
         let http = listen("listen", config.listen).await?;
         let tcp = listen("tcp_listen", config.tcp_listen).await?;
         let admin = listen("admin_listen", config.admin_listen).await?;
@@ -88,7 +97,7 @@ impl Server {
         let clock = Clock::system();
         let store = open_store(&config, &clock).await?;
         let core = CoreTasks::default();
-        let node = build(config, clock, store.clone(), &core);
+        let node = build(config, clock, store.clone(), metrics, &core);
         lobby::open(&node.messaging).await.map_err(|failure| StartError::Prepare(failure.message))?;
 
         let gateway = Gateway {
@@ -105,6 +114,7 @@ impl Server {
             draining: gateway.draining.clone(),
             over: gateway.over.clone(),
             core,
+            certificates,
             messaging: node.messaging.clone(),
             store,
         };
@@ -112,12 +122,48 @@ impl Server {
             axum::Router::new().route("/v1/ws", get(gateway::upgrade)).with_state(Arc::new(gateway.clone()));
         let app = api::router(node.clone(), websocket);
         let tasks = &server.connections;
-        let public = Admission::public(&node.config.limits, node.metrics.clone());
-        let reserved = Admission::admin(node.metrics.clone());
-        tasks.spawn(listener::serve_http(gateway.clone(), public.clone(), http.0, app));
-        tasks.spawn(listener::serve_http(gateway.clone(), reserved, admin.0, api::admin_router(node)));
-        tasks.spawn(listener::serve_tcp(gateway, public, tcp.0));
+        let public = server.entrances(&node)?;
+        tasks.spawn(listener::serve_http(gateway.clone(), public.http, http.0, app));
+        tasks.spawn(listener::serve_http(gateway.clone(), public.admin, admin.0, api::admin_router(node)));
+        tasks.spawn(listener::serve_tcp(gateway, public.tcp, tcp.0));
         Ok(server)
+    }
+
+    /// The ways in; with TLS, from here on its files are watched.
+    fn entrances(&self, node: &Node) -> Result<Entrances, StartError> {
+        let (config, metrics) = (&node.config, node.metrics.clone());
+        let acceptor = |protocol| {
+            let certificates = self.certificates.as_ref();
+            certificates.map(|certificates| certificates.acceptor(protocol)).transpose()
+        };
+        let http = Entrance {
+            admission: Admission::public(&config.limits, metrics.clone()),
+            proxies: Arc::new(config.proxies.clone()),
+            tls: acceptor(Some("http/1.1"))?,
+            within: config.limits.handshake_within,
+            metrics: metrics.clone(),
+        };
+        let tcp = Entrance { tls: acceptor(None)?, ..http.clone() };
+        let (admission, proxies) = (Admission::admin(metrics), Arc::default());
+        let admin = Entrance { admission, proxies, tls: None, ..http.clone() };
+        if let Some(certificates) = self.certificates.clone() {
+            self.core.spawn("certificates", certificates.watch(self.core.stopping().clone()));
+        }
+        Ok(Entrances { http, tcp, admin })
+    }
+
+    /// True if the public listeners speak TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.certificates.is_some()
+    }
+
+    /// Reads the certificate and its key again, for connections from now on. What cannot be used is logged and changes
+    /// nothing.
+    pub fn reload_certificates(&self) {
+        match &self.certificates {
+            Some(certificates) => certificates.reload(),
+            None => tracing::info!("there is no certificate to read again: tls.certificate and tls.key are not set"),
+        }
     }
 
     /// Where the node listens.
@@ -157,8 +203,24 @@ impl Server {
     }
 }
 
-fn build(config: Config, clock: Clock, store: Sqlite, core: &CoreTasks) -> Arc<Node> {
-    let (config, store, metrics) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>, Arc::new(Metrics::new()));
+/// The ways into the three listeners.
+struct Entrances {
+    http: Entrance,
+    tcp: Entrance,
+    admin: Entrance,
+}
+
+async fn load_certificates(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Certificates>>, StartError> {
+    let (settings, metrics) = (config.tls.clone(), metrics.clone());
+    let loaded = tokio::task::spawn_blocking(move || Certificates::load(&settings, metrics)).await;
+    Ok(loaded.map_err(|error| StartError::Prepare(error.to_string()))??)
+}
+
+fn build(config: Config, clock: Clock, store: Sqlite, metrics: Arc<Metrics>, core: &CoreTasks) -> Arc<Node> {
+    let (config, store) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>);
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
     let messaging =
         Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), core);

@@ -14,29 +14,36 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the node's threads")?;
     runtime.block_on(async {
-        let mut signals = Signals::new()?;
+        let mut ends = Ends::new()?;
+        // What an operator sends after replacing a file.
+        let mut hang_up = signal(SignalKind::hangup())?;
         let data = settings.node.data.clone();
         let server = Server::start(settings.node).await?;
         announce(&server, &data);
-        tokio::select! {
-            () = signals.next() => {}
-            task = server.failed() => anyhow::bail!("the node has failed ({task}); start it again, and report its log"),
+        loop {
+            tokio::select! {
+                () = ends.next() => break,
+                _ = hang_up.recv() => server.reload_certificates(),
+                task = server.failed() => {
+                    anyhow::bail!("the node has failed ({task}); start it again, and report its log")
+                }
+            }
         }
         tracing::info!("shutting down; a second signal ends the process at once");
         tokio::select! {
             () = server.shutdown() => Ok(()),
-            () = signals.next() => anyhow::bail!("ended by a second signal"),
+            () = ends.next() => anyhow::bail!("ended by a second signal"),
         }
     })
 }
 
 /// The signals by which an operator ends a process.
-struct Signals {
+struct Ends {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
+impl Ends {
     fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -54,9 +61,10 @@ impl Signals {
 fn announce(server: &Server, data: &std::path::Path) {
     let addresses = server.addresses();
     let program = std::env::args().next().unwrap_or_else(|| "sparrow".to_owned());
-    let chat = format!("{program} chat --server http://{} --register --user", addresses.http);
+    let scheme = if server.speaks_tls() { "https" } else { "http" };
+    let chat = format!("{program} chat --server {scheme}://{} --register --user", addresses.http);
     let text = format!(
-        "listening http://{}\n\
+        "listening {scheme}://{}\n\
          listening tcp {}\n\
          listening admin http://{}\n\
          data {}\n\

@@ -82,6 +82,7 @@ texts! {
     reconnecting: "no connection ({0}); next try in {1} s", "连接已断开（{0}），{1} 秒后重试";
     reconnecting_now: "no connection ({0}); trying again...", "连接已断开（{0}），正在重试……";
     network: "network", "网络";
+    untrusted: "certificate not trusted", "证书不受信任";
     silence: "server is silent", "服务器无响应";
     goodbye: "server: {0}", "服务器：{0}";
     protocol: "protocol error", "协议错误";

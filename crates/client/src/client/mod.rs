@@ -55,7 +55,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] with `name_taken`, `invalid_request`, ...; [`Error::Unreachable`]; [`Error::Storage`].
     pub async fn register(server_url: &str, credentials: Credentials, options: Options) -> Result<Self, Error> {
-        let transport = Transport::new(server_url)?;
+        let transport = Transport::new(server_url, &options)?;
         let session = transport.register(&credentials, &options).await?;
         Self::begin(transport, StoredSession::new(server_url, session), options).await
     }
@@ -66,7 +66,7 @@ impl Client {
     /// [`Error::Refused`] with `unauthenticated` if name or password is wrong; [`Error::Unreachable`];
     /// [`Error::Storage`].
     pub async fn log_in(server_url: &str, credentials: Credentials, options: Options) -> Result<Self, Error> {
-        let transport = Transport::new(server_url)?;
+        let transport = Transport::new(server_url, &options)?;
         let known = directory(&options).map(|directory| StoredSession::load(&directory)).transpose()?.flatten();
         let same = |known: &StoredSession| {
             known.server_url == server_url && known.user_name.to_lowercase() == credentials.name.to_lowercase()
@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     /// [`Error::Storage`] if the store cannot be opened, [`Error::Invalid`] if the session's address is none.
     pub async fn resume(stored: StoredSession, options: Options) -> Result<Self, Error> {
-        let transport = Transport::new(&stored.server_url)?;
+        let transport = Transport::new(&stored.server_url, &options)?;
         Self::begin(transport, stored, options).await
     }
 
@@ -99,7 +99,7 @@ impl Client {
         let hub = Hub::new(closed.clone());
         let parts = engine::Parts {
             user_id: who.user_id,
-            websocket_url: transport.websocket_url(),
+            dialer: transport.dialer(),
             session: session.clone(),
             cache: cache.clone(),
             hub: hub.clone(),

@@ -3,6 +3,7 @@
 //! A [`Link`] reads where it is polled and writes in a task of its own behind a bounded queue, so that neither side of a
 //! connection ever waits for the other.
 
+mod dial;
 mod tcp;
 mod websocket;
 
@@ -15,6 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::options::{Carrier, Options};
 
+pub(crate) use dial::Dialer;
+
 /// Frames that may wait to be written. Requests in flight are bounded below this, so a full queue means a dead peer.
 const WAITING_FRAMES: usize = 512;
 /// Each write must be done so soon.
@@ -26,6 +29,9 @@ pub(crate) enum LinkError {
     /// It could not be made.
     #[error("the server cannot be reached")]
     Unreachable,
+    /// The server's certificate is not trusted.
+    #[error("the server's certificate is not trusted")]
+    Untrusted,
     /// It broke.
     #[error("the connection was lost")]
     Broken,
@@ -57,21 +63,21 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects, within the time that `options` gives for an answer.
-    pub(crate) async fn connect(websocket_url: &str, options: &Options) -> Result<Self, LinkError> {
-        let connecting = Self::connect_without_limit(websocket_url, options);
+    pub(crate) async fn connect(dialer: &Dialer, options: &Options) -> Result<Self, LinkError> {
+        let connecting = Self::connect_without_limit(dialer, options);
         tokio::time::timeout(options.timings.answer, connecting).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    async fn connect_without_limit(websocket_url: &str, options: &Options) -> Result<Self, LinkError> {
+    async fn connect_without_limit(dialer: &Dialer, options: &Options) -> Result<Self, LinkError> {
         let (queue, frames) = mpsc::channel(WAITING_FRAMES);
         let (carrier, reader, writer) = match &options.carrier {
             Carrier::WebSocket => {
-                let (reader, sink) = websocket::connect(websocket_url, options.codec).await?;
+                let (reader, sink) = websocket::connect(dialer, options.codec).await?;
                 let writer = tokio::spawn(websocket::write(sink, frames, options.codec));
                 (Carried::WebSocket, Reader::WebSocket(reader), writer)
             }
             Carrier::Tcp(address) => {
-                let (reader, sink) = tcp::connect(address, options.codec).await?;
+                let (reader, sink) = tcp::connect(dialer, address, options.codec).await?;
                 (Carried::Tcp, Reader::Tcp(reader), tokio::spawn(tcp::write(sink, frames)))
             }
         };

@@ -4,31 +4,31 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use sparrow_protocol::{Codec, limits};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::WebSocketStream;
 
+use super::dial::{Dialer, Stream};
 use super::{LinkError, WRITE_WITHIN, broken, unreachable};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Stream>;
 
 pub(super) struct Reader {
     stream: SplitStream<Socket>,
 }
 
-pub(super) async fn connect(url: &str, codec: Codec) -> Result<(Reader, SplitSink<Socket, Message>), LinkError> {
-    let mut request = url.into_client_request().map_err(|e| unreachable(&e))?;
+pub(super) async fn connect(dialer: &Dialer, codec: Codec) -> Result<(Reader, SplitSink<Socket, Message>), LinkError> {
+    let mut request = dialer.websocket.as_str().into_client_request().map_err(|e| unreachable(&e))?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(codec.sub_protocol()));
     let config = WebSocketConfig::default()
         .max_message_size(Some(limits::SERVER_FRAME_BYTES))
         .max_frame_size(Some(limits::SERVER_FRAME_BYTES));
-    // Nagle's algorithm off: a request must not wait for the acknowledgement of the one before.
-    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
+    let stream = dialer.dial(&dialer.websocket_address()).await?;
+    let connected = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
     let (socket, _) = connected.map_err(|e| unreachable(&e))?;
     let (sink, stream) = socket.split();
     Ok((Reader { stream }, sink))

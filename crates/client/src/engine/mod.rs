@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::runner::Runner;
 use crate::cache::Cache;
+use crate::connection::Dialer;
 use crate::error::Error;
 use crate::events::Hub;
 use crate::options::Options;
@@ -78,7 +79,7 @@ impl Engine {
 /// What the engine works with.
 pub(crate) struct Parts {
     pub(crate) user_id: i64,
-    pub(crate) websocket_url: String,
+    pub(crate) dialer: Dialer,
     pub(crate) session: Session,
     pub(crate) cache: Cache,
     pub(crate) hub: Hub,

@@ -66,6 +66,7 @@ impl From<LinkError> for End {
             LinkError::Closed(_) => LinkError::Broken.into(),
             LinkError::TimedOut => Self::lost(DisconnectReason::Silence),
             LinkError::Protocol(message) => Self::lost(DisconnectReason::Protocol(message)),
+            LinkError::Untrusted => Self::lost(DisconnectReason::Untrusted),
             LinkError::Unreachable => Self::lost(DisconnectReason::Unreachable),
             LinkError::Broken => Self::lost(DisconnectReason::Network(error.to_string())),
         }
@@ -80,6 +81,7 @@ impl From<Error> for End {
                 Self::Lost { reason: DisconnectReason::Refused(refusal.code), wait: refusal.retry_after }
             }
             Error::Unreachable(_) | Error::NotSparrow(_) => Self::lost(DisconnectReason::Unreachable),
+            Error::Untrusted(_) => Self::lost(DisconnectReason::Untrusted),
             error @ (Error::Storage(_) | Error::Damaged(_)) => Self::lost(DisconnectReason::Storage(error.to_string())),
             error => Self::lost(DisconnectReason::Network(error.to_string())),
         }
@@ -168,7 +170,7 @@ impl Runner {
         let token = self.parts.session.access_token(self.rejected.as_deref()).await?;
         self.rejected = None;
         self.token = Some(token.clone());
-        let mut link = Link::connect(&self.parts.websocket_url, &self.parts.options).await?;
+        let mut link = Link::connect(&self.parts.dialer, &self.parts.options).await?;
         let options = &self.parts.options;
         let hello = v1::Hello {
             token,

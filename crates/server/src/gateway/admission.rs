@@ -2,7 +2,8 @@
 //!
 //! A place is a guard that the connection holds to its end. It counts as *waiting* until the connection has said `Hello`,
 //! and as a *session* from then on; a connection that only speaks HTTP waits for ever. Every connection of an address is
-//! counted, those of this machine too. An address behind a proxy is the proxy's: addresses from proxies are not read yet.
+//! counted, those of this machine too. A connection of a trusted proxy has no address of its own; where it becomes the
+//! connection of one client, as with an upgrade to WebSocket, it is counted for that client.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,9 +57,10 @@ pub(super) struct Place(Arc<Taken>);
 #[derive(Debug)]
 struct Taken {
     admission: Arc<Admission>,
-    address: ClientAddress,
+    /// Whose it is; nobody's while a trusted proxy speaks for many.
+    address: Option<ClientAddress>,
     is_session: AtomicBool,
-    _permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Admission {
@@ -101,6 +103,22 @@ impl Admission {
         self.metrics.limited.get_or_create(&LimiterLabels { limiter }).inc();
     }
 
+    /// Counts one more that is not logged in for this address, unless it has too many.
+    fn count(self: &Arc<Self>, address: Option<ClientAddress>, permit: Arc<OwnedSemaphorePermit>) -> Option<Place> {
+        if let Some(address) = address {
+            let mut addresses = self.lock();
+            let count = addresses.entry(address).or_default();
+            if count.waiting >= self.waiting {
+                drop(addresses);
+                self.refused("address_connections");
+                return None;
+            }
+            count.waiting += 1;
+        }
+        let (admission, is_session) = (self.clone(), AtomicBool::new(false));
+        Some(Place(Arc::new(Taken { admission, address, is_session, permit })))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientAddress, Count>> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,32 +126,32 @@ impl Admission {
 
 impl Vacancy {
     /// Gives the place to a connection; `None` if its address has too many that are not logged in.
-    pub(super) fn take(self, address: ClientAddress) -> Option<Place> {
+    pub(super) fn take(self, address: Option<ClientAddress>) -> Option<Place> {
         let Self { permit, admission } = self;
-        let mut addresses = admission.lock();
-        let count = addresses.entry(address).or_default();
-        if count.waiting >= admission.waiting {
-            drop(addresses);
-            admission.refused("address_connections");
-            return None;
-        }
-        count.waiting += 1;
-        drop(addresses);
-        Some(Place(Arc::new(Taken { admission, address, is_session: AtomicBool::new(false), _permit: permit })))
+        admission.count(address, Arc::new(permit))
     }
 }
 
 impl Place {
+    /// The place of this client on the connection of a proxy; on any other, the place that it has.
+    pub(super) fn of_client(&self, address: ClientAddress) -> Result<Self, Failure> {
+        let Taken { admission, permit, .. } = &*self.0;
+        match self.0.address {
+            Some(_) => Ok(self.clone()),
+            None => admission.count(Some(address), permit.clone()).ok_or_else(too_many),
+        }
+    }
+
     /// Counts the connection as a session from now on, unless its address has too many of them.
     pub(super) fn begin_session(&self) -> Result<(), Failure> {
         let Taken { admission, address, is_session, .. } = &*self.0;
+        let Some(address) = address else { return Ok(()) };
         let mut addresses = admission.lock();
         let count = addresses.entry(*address).or_default();
         if count.sessions >= admission.sessions {
             drop(addresses);
             admission.refused("address_sessions");
-            let failure = Failure::new(Code::Overloaded, "Too many connections from your address; close some of them.");
-            return Err(Failure { retry_after: Some(RETRY_AFTER), ..failure });
+            return Err(too_many());
         }
         if !is_session.swap(true, Ordering::Relaxed) {
             count.waiting -= 1;
@@ -145,18 +163,24 @@ impl Place {
 
 impl Drop for Taken {
     fn drop(&mut self) {
+        let Some(address) = &self.address else { return };
         let mut addresses = self.admission.lock();
-        if let Some(count) = addresses.get_mut(&self.address) {
+        if let Some(count) = addresses.get_mut(address) {
             if self.is_session.load(Ordering::Relaxed) {
                 count.sessions -= 1;
             } else {
                 count.waiting -= 1;
             }
             if count.waiting == 0 && count.sessions == 0 {
-                addresses.remove(&self.address);
+                addresses.remove(address);
             }
         }
     }
+}
+
+fn too_many() -> Failure {
+    let failure = Failure::new(Code::Overloaded, "Too many connections from your address; close some of them.");
+    Failure { retry_after: Some(RETRY_AFTER), ..failure }
 }
 
 #[cfg(test)]
@@ -172,7 +196,7 @@ mod tests {
     }
 
     async fn place(admission: &Arc<Admission>, last: u8) -> Option<Place> {
-        admission.vacancy().await.unwrap().take(address(last))
+        admission.vacancy().await.unwrap().take(Some(address(last)))
     }
 
     #[tokio::test]
@@ -188,6 +212,23 @@ mod tests {
         drop(first);
         second.begin_session().unwrap();
         drop((second, third));
+        assert!(admission.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_proxys_connections_count_for_the_clients_that_they_become() {
+        let admission = admission(100);
+        let mut proxied = Vec::new();
+        for _ in 0..5 {
+            proxied.push(admission.vacancy().await.unwrap().take(None).unwrap());
+        }
+        let mut clients: Vec<_> = proxied.iter().filter_map(|place| place.of_client(address(1)).ok()).collect();
+        assert_eq!(clients.len(), 2);
+        clients.pop().unwrap().begin_session().unwrap();
+        drop(proxied);
+        assert_eq!(admission.places.available_permits(), 99, "an upgraded connection keeps its place");
+        drop(clients);
+        assert_eq!(admission.places.available_permits(), 100);
         assert!(admission.lock().is_empty());
     }
 

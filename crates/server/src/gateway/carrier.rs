@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sparrow_protocol::CloseCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::socket::Socket;
 
 /// How long a closed connection is read on, so that what was written last is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ pub(super) trait Carrier: Send + Unpin + 'static {
 
 /// Ends the sending side and reads on for a moment: closing a socket with unread input would reset it, and a reset
 /// makes the other side lose what it has not yet read, the reason for the end above all.
-pub(super) async fn linger(stream: &mut TcpStream) {
+pub(super) async fn linger(stream: &mut Socket) {
     let mut unread = [0; 2048];
     let drain = async {
         stream.shutdown().await?;

@@ -1,24 +1,28 @@
 //! Accept loops: a permit first, then a connection; errors back off, and one bad connection costs nobody else anything.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::{CONNECTION, HeaderMap, HeaderValue};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
-use super::admission::{Admission, Place};
+use super::entrance::{Arrival, Entered, Entrance};
+use super::websocket::refuse;
 use super::{Gateway, tcp};
+use crate::failure::Failure;
 use crate::limits::ClientAddress;
+use crate::metrics::EntranceLabels;
 
-/// How long a request's header may take.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest header of a request, in bytes; what hyper buffers of one at most.
 const HEADER_BYTES: usize = 32 * 1024;
 /// The first pause after an error of `accept`; it doubles up to the next constant.
@@ -26,31 +30,40 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves HTTP, and what it is upgraded to, until the node drains.
-pub(crate) async fn serve_http(gateway: Gateway, admission: Arc<Admission>, listener: TcpListener, app: Router) {
-    accept(&gateway.clone(), &admission, listener, |stream, address, place| {
-        gateway.spawn(http(gateway.clone(), stream, address, place, app.clone()));
+pub(crate) async fn serve_http(gateway: Gateway, entrance: Entrance, listener: TcpListener, app: Router) {
+    let entrance = Arc::new(entrance);
+    accept(&gateway, &entrance, listener, |arrival| {
+        let (gateway_, entrance, app) = (gateway.clone(), entrance.clone(), app.clone());
+        gateway.spawn(async move {
+            // Boxed: what a handshake needs is not to be held as long as the connection lives.
+            if let Some(entered) = Box::pin(entrance.pass(arrival)).await {
+                http(gateway_, entrance, entered, app).await;
+            }
+        });
     })
     .await;
 }
 
 /// Serves the TCP protocol until the node drains.
-pub(crate) async fn serve_tcp(gateway: Gateway, admission: Arc<Admission>, listener: TcpListener) {
-    accept(&gateway.clone(), &admission, listener, |stream, _address, place| {
-        gateway.spawn(tcp::serve(gateway.clone(), stream, place));
+pub(crate) async fn serve_tcp(gateway: Gateway, entrance: Entrance, listener: TcpListener) {
+    let entrance = Arc::new(entrance);
+    accept(&gateway, &entrance, listener, |arrival| {
+        let (gateway_, entrance) = (gateway.clone(), entrance.clone());
+        gateway.spawn(async move {
+            if let Some(Entered { socket, place, .. }) = Box::pin(entrance.pass(arrival)).await {
+                drop(entrance);
+                tcp::serve(gateway_, socket, place).await;
+            }
+        });
     })
     .await;
 }
 
-async fn accept(
-    gateway: &Gateway,
-    admission: &Arc<Admission>,
-    listener: TcpListener,
-    serve: impl Fn(TcpStream, ClientAddress, Place),
-) {
+async fn accept(gateway: &Gateway, entrance: &Entrance, listener: TcpListener, serve: impl Fn(Arrival)) {
     let mut pause = FIRST_PAUSE;
     loop {
         let next = async {
-            let vacancy = admission.vacancy().await;
+            let vacancy = entrance.admission.vacancy().await;
             (vacancy, listener.accept().await)
         };
         let Some((Some(vacancy), accepted)) = gateway.draining.run_until_cancelled(next).await else { return };
@@ -61,10 +74,9 @@ async fn accept(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY was not set");
                 }
-                let address = ClientAddress::of(address.ip());
                 // Without a place the socket is dropped: whoever floods is not worth an answer.
-                if let Some(place) = vacancy.take(address) {
-                    serve(stream, address, place);
+                if let Some(arrival) = entrance.arrive(stream, address.ip(), vacancy) {
+                    serve(arrival);
                 }
             }
             Err(error) => {
@@ -76,17 +88,27 @@ async fn accept(
     }
 }
 
-async fn http(gateway: Gateway, stream: TcpStream, address: ClientAddress, place: Place, app: Router) {
+async fn http(gateway: Gateway, entrance: Arc<Entrance>, entered: Entered, app: Router) {
+    let Entered { socket, peer, place } = entered;
+    let header_within = gateway.node.config.limits.header_within;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(place.clone());
-        request.extensions_mut().insert(address);
-        app.clone().oneshot(request.map(Body::new))
+        let client = client(&entrance, request.headers(), peer);
+        let (place, app) = (place.clone(), app.clone());
+        async move {
+            let address = match client {
+                Ok(address) => address,
+                Err(refused) => return Ok(refused),
+            };
+            request.extensions_mut().insert(place);
+            request.extensions_mut().insert(address);
+            app.oneshot(request.map(Body::new)).await
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_within)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
@@ -100,4 +122,19 @@ async fn http(gateway: Gateway, stream: TcpStream, address: ClientAddress, place
     if let Err(error) = result {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
+}
+
+/// Who asks: the other end of the connection or, if that is a trusted proxy, whom it names. What it says that cannot be
+/// read is answered, and the connection is closed.
+fn client(entrance: &Entrance, headers: &HeaderMap, peer: IpAddr) -> Result<ClientAddress, Response> {
+    let Entrance { proxies, metrics, .. } = entrance;
+    if !proxies.trust(peer) {
+        return Ok(ClientAddress::of(peer));
+    }
+    proxies.client(headers, peer).map(ClientAddress::of).map_err(|_malformed| {
+        metrics.entrance_refusals.get_or_create(&EntranceLabels { reason: "forwarded" }).inc();
+        let mut response = refuse(&Failure::invalid("What the proxy says of its client's address cannot be read."));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    })
 }

@@ -1,18 +1,22 @@
 //! Connections: the two carriers, and one actor per connection for both.
 //!
-//! [`websocket`] and [`tcp`] turn sockets into a [`carrier::Carrier`]; [`connection`] is the life of one
+//! A connection passes its listener's [`entrance`]. [`websocket`] and [`tcp`] turn sockets into a [`carrier::Carrier`]; [`connection`] is the life of one
 //! of them, [`actor`] its main part; [`session`] says, without sockets or `async`, what each frame means. Commands are carried out by `messaging`.
 
 mod actor;
 pub(crate) mod admission;
 mod carrier;
 mod connection;
+pub(crate) mod entrance;
 mod handshake;
 mod heartbeat;
 pub(crate) mod listener;
 mod origin;
+mod proxy;
 mod session;
+mod socket;
 mod tcp;
+pub(crate) mod tls;
 mod websocket;
 
 use std::panic::AssertUnwindSafe;
@@ -26,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::node::Node;
 
 pub(crate) use origin::Origins;
+pub use tls::CertificateError;
 pub(crate) use websocket::upgrade;
 
 /// What every connection needs to know of the node it belongs to.

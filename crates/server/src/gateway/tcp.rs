@@ -1,21 +1,23 @@
 //! The TCP carrier: a preface, then frames with their lengths. An idle connection holds no buffer.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::io::IoSlice;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use sparrow_protocol::frame::{LENGTH_BYTES, frame_length};
 use sparrow_protocol::preface::{self, PREFACE_BYTES, PrefaceError};
 use sparrow_protocol::{Carrier as CarrierKind, CloseCode, Codec, Format, FrameErrorKind};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::io::poll_read_buf;
 
 use super::Gateway;
 use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received, linger};
 use super::connection::Connection;
+use super::socket::Socket;
 
 /// Bytes read at once. A frame that is larger grows the buffer as its bytes arrive, not as they are announced.
 const READ_BYTES: usize = 8 * 1024;
@@ -25,7 +27,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 const WRITE_SLICES: usize = 16;
 
 /// Serves a connection that was just accepted.
-pub(super) async fn serve(gateway: Gateway, mut stream: TcpStream, place: Place) {
+pub(super) async fn serve(gateway: Gateway, mut stream: Socket, place: Place) {
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     match timeout_at(hello_due, exchange_prefaces(&mut stream)).await {
         Ok(Ok(Some(codec))) => {
@@ -40,16 +42,18 @@ pub(super) async fn serve(gateway: Gateway, mut stream: TcpStream, place: Place)
 }
 
 /// Reads the client's preface and answers it. `None` if the client speaks something else.
-async fn exchange_prefaces(stream: &mut TcpStream) -> std::io::Result<Option<Codec>> {
+async fn exchange_prefaces(stream: &mut Socket) -> std::io::Result<Option<Codec>> {
     let mut bytes = [0; PREFACE_BYTES];
     stream.read_exact(&mut bytes).await?;
     match preface::parse(bytes) {
         Ok(codec) => {
             stream.write_all(&preface::encode(codec)).await?;
+            stream.flush().await?;
             Ok(Some(codec))
         }
         Err(PrefaceError::Version(_) | PrefaceError::Codec(_)) => {
             stream.write_all(&preface::encode(Codec::Protobuf)).await?;
+            stream.flush().await?;
             Ok(None)
         }
         Err(PrefaceError::Magic) => Ok(None),
@@ -58,14 +62,14 @@ async fn exchange_prefaces(stream: &mut TcpStream) -> std::io::Result<Option<Cod
 
 /// Frames over a byte stream.
 pub(super) struct TcpFrames {
-    stream: TcpStream,
+    stream: Socket,
     input: BytesMut,
     output: VecDeque<Bytes>,
     output_bytes: usize,
 }
 
 impl TcpFrames {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: Socket) -> Self {
         Self { stream, input: BytesMut::new(), output: VecDeque::new(), output_bytes: 0 }
     }
 
@@ -96,15 +100,15 @@ impl Carrier for TcpFrames {
             }
             ready!(self.stream.poll_read_ready(cx)).map_err(|_| Lost::Gone)?;
             self.input.reserve(READ_BYTES);
-            match self.stream.try_read_buf(&mut self.input) {
-                Ok(0) => return Poll::Ready(Err(Lost::Gone)),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Lost::Gone)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
                     if self.input.is_empty() {
                         self.input = BytesMut::new();
                     }
+                    return Poll::Pending;
                 }
-                Err(_) => return Poll::Ready(Err(Lost::Gone)),
             }
         }
     }
@@ -121,22 +125,19 @@ impl Carrier for TcpFrames {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         while !self.output.is_empty() {
-            ready!(self.stream.poll_write_ready(cx)).map_err(|_| Lost::Gone)?;
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             for (slice, frame) in slices.iter_mut().zip(&self.output) {
                 *slice = IoSlice::new(frame);
             }
-            match self.stream.try_write_vectored(&slices) {
-                Ok(written) => {
-                    self.output_bytes -= written;
-                    drop_written(&mut self.output, written);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(Err(Lost::Gone)),
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices)).map_err(|_| Lost::Gone)?;
+            if written == 0 {
+                return Poll::Ready(Err(Lost::Gone));
             }
+            self.output_bytes -= written;
+            drop_written(&mut self.output, written);
         }
         self.output = VecDeque::new();
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_flush(cx).map_err(|_| Lost::Gone)
     }
 
     async fn close(mut self, closing: Closing) {

@@ -18,7 +18,6 @@ use futures_util::{Sink as _, SinkExt as _, Stream as _};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sparrow_protocol::{Carrier as CarrierKind, CloseCode, Codec, Format};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
@@ -31,6 +30,7 @@ use super::Gateway;
 use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received, linger};
 use super::connection::Connection;
+use super::socket::Socket;
 use crate::failure::Failure;
 
 /// Bytes of the read buffer, which every connection holds as long as it lives.
@@ -53,6 +53,10 @@ pub(crate) async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Re
     let (Some(place), Some(on_upgrade)) = (extensions.remove::<Place>(), extensions.remove::<OnUpgrade>()) else {
         return refuse(&Failure::invalid("This connection cannot be upgraded."));
     };
+    let place = match extensions.get().map_or(Ok(place.clone()), |address| place.of_client(*address)) {
+        Ok(place) => place,
+        Err(failure) => return refuse(&failure),
+    };
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     let (gateway, codec) = (Gateway::clone(&gateway), accepted.codec);
     gateway.clone().spawn(async move {
@@ -64,7 +68,7 @@ pub(crate) async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Re
     accepted.into_response()
 }
 
-fn refuse(failure: &Failure) -> Response {
+pub(super) fn refuse(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
     (status, axum::Json(failure.to_wire())).into_response()
 }
@@ -122,7 +126,7 @@ async fn upgraded(on_upgrade: OnUpgrade, gateway: &Gateway, codec: Codec) -> Opt
         Ok(Ok(upgraded)) => upgraded,
         Ok(Err(_)) | Err(_) => return None,
     };
-    let parts = match upgraded.downcast::<TokioIo<TcpStream>>() {
+    let parts = match upgraded.downcast::<TokioIo<Socket>>() {
         Ok(parts) => parts,
         Err(_) => {
             tracing::error!("an upgraded connection is not the socket it was made of");
@@ -142,7 +146,7 @@ async fn upgraded(on_upgrade: OnUpgrade, gateway: &Gateway, codec: Codec) -> Opt
 
 /// Frames over WebSocket.
 pub(super) struct WebSocketFrames {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Socket>,
     codec: Codec,
     /// What is left of a message that goes out in fragments.
     rest: Bytes,

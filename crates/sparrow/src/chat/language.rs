@@ -35,6 +35,7 @@ texts! {
     Connected: "connected", "已连接";
     Disconnected: "disconnected ({}); trying again in {} s", "连接已断开（{}）；{} 秒后重试";
     Unreachable: "the server cannot be reached", "无法连接服务器";
+    Untrusted: "the server's certificate is not trusted", "服务器证书不受信任";
     ConnectionLost: "the connection was lost", "连接中断";
     Silence: "the server does not answer", "服务器无响应";
     ServerSays: "the server says: {}", "服务器：{}";

@@ -52,6 +52,7 @@ fn options(args: &ChatArgs, directory: PathBuf) -> Result<Options, Quit> {
     Ok(Options {
         carrier,
         codec,
+        authorities: args.ca.clone(),
         store: Store::Directory(directory),
         start: Start::Unread,
         device_name: "sparrow chat".to_owned(),

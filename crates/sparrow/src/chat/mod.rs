@@ -63,6 +63,9 @@ pub(crate) struct ChatArgs {
     /// The server's address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7700", env = "SPARROW_SERVER")]
     server: String,
+    /// Trust a server with TLS only if its certificate comes from an authority in this file, in PEM
+    #[arg(long, value_name = "FILE", env = "SPARROW_CA")]
+    ca: Option<PathBuf>,
     /// Who you are
     #[arg(long, value_name = "NAME")]
     user: String,

@@ -229,6 +229,7 @@ impl Chat<'_> {
     fn explain(&self, reason: DisconnectReason) -> String {
         let (text, words) = match reason {
             DisconnectReason::Unreachable => (Text::Unreachable, String::new()),
+            DisconnectReason::Untrusted => (Text::Untrusted, String::new()),
             DisconnectReason::Silence => (Text::Silence, String::new()),
             DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => (Text::ServerSays, word),
             DisconnectReason::Protocol(_) => (Text::Protocol, String::new()),

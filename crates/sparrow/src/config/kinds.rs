@@ -2,11 +2,11 @@
 //!
 //! Every kind has an `accepts`: what it takes, with unit and range, to follow the word "give".
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sparrow_server::config::Origin;
+use sparrow_server::config::{IpNet, Origin};
 
 /// A kind of value, held by a setting as a `T`.
 pub(super) trait Kind<T> {
@@ -52,6 +52,25 @@ impl Kind<PathBuf> for Directory {
 impl Directory {
     pub(super) fn accepts(&self) -> String {
         "the path of a directory".to_owned()
+    }
+}
+
+/// A file, or none.
+pub(super) struct File;
+
+impl Kind<Option<PathBuf>> for File {
+    fn parse(&self, text: &str) -> Option<Option<PathBuf>> {
+        (!text.contains('\0')).then(|| (!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    fn show(&self, value: &Option<PathBuf>) -> toml::Value {
+        value.as_ref().map_or(String::new(), |path| path.to_string_lossy().into_owned()).into()
+    }
+}
+
+impl File {
+    pub(super) fn accepts(&self) -> String {
+        "the path of a file, or nothing".to_owned()
     }
 }
 
@@ -179,6 +198,26 @@ impl Kind<Vec<Origin>> for Origins {
 impl Origins {
     pub(super) fn accepts(&self) -> String {
         "origins such as `https://chat.example.org`, with commas between them, or nothing".to_owned()
+    }
+}
+
+/// Networks, with commas between them.
+pub(super) struct Networks;
+
+impl Kind<Vec<IpNet>> for Networks {
+    fn parse(&self, text: &str) -> Option<Vec<IpNet>> {
+        let network = |text: &str| text.parse().ok().or_else(|| text.parse().ok().map(|one: IpAddr| one.into()));
+        text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(network).collect()
+    }
+
+    fn show(&self, value: &Vec<IpNet>) -> toml::Value {
+        value.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ").into()
+    }
+}
+
+impl Networks {
+    pub(super) fn accepts(&self) -> String {
+        "networks or addresses such as `10.0.0.0/8` or `fd00::1`, with commas between them, or nothing".to_owned()
     }
 }
 

@@ -4,9 +4,11 @@
 //! add a field to `sparrow_server::Config` with its default, and a line here.
 
 use sparrow_protocol::limits;
-use sparrow_server::config::{DevicePolicy, WhenFull};
+use sparrow_server::config::{DevicePolicy, ForwardedBy, WhenFull};
 
-use super::kinds::{Address, Bytes, Count, DAY, Directory, HOUR, Kind, LogFilter, MINUTE, Origins, SECOND, Time, Word};
+use super::kinds::{
+    Address, Bytes, Count, DAY, Directory, File, HOUR, Kind, LogFilter, MINUTE, Networks, Origins, SECOND, Time, Word,
+};
 
 const POLICIES: &[(&str, DevicePolicy)] = &[
     ("many", DevicePolicy::Many),
@@ -14,6 +16,9 @@ const POLICIES: &[(&str, DevicePolicy)] = &[
     ("single", DevicePolicy::Single),
 ];
 const WHEN_FULL: &[(&str, WhenFull)] = &[("kick_old", WhenFull::KickOld), ("reject_new", WhenFull::RejectNew)];
+
+const FORWARDED_BY: &[(&str, ForwardedBy)] =
+    &[("x-forwarded-for", ForwardedBy::XForwardedFor), ("forwarded", ForwardedBy::Forwarded)];
 
 /// The highest rate: no limit at all, in practice.
 pub(super) const RATE: u64 = 1_000_000;
@@ -104,6 +109,10 @@ settings! {
     "limits.client_frame_bytes" = node.limits.client_frame_bytes: Bytes(4 << 10, 16 << 20);
     /// Largest frame from a client before `Hello`.
     "limits.hello_frame_bytes" = node.limits.hello_frame_bytes: Bytes(1 << 10, 64 << 10);
+    /// What comes before a connection may speak, a balancer's PROXY header and the TLS handshake, has to be done so soon.
+    "limits.handshake_within" = node.limits.handshake_within: Time(100, 5 * MINUTE);
+    /// The header of an HTTP request has to be there so soon.
+    "limits.header_within" = node.limits.header_within: Time(100, 5 * MINUTE);
     /// A connection that has not said `Hello` so long after connecting is closed.
     "limits.hello_within" = node.limits.hello_within: Time(100, 5 * MINUTE);
     /// The server sends `Ping` when a connection was silent in one direction for so long.
@@ -132,7 +141,7 @@ settings! {
     /// file descriptors is lower: 128 are kept for health, administration and the database.
     "limits.connections" = node.limits.connections: Count(1, 10_000_000);
     /// Connections of one address that are not logged in (HTTP among them); beyond, new ones are closed at once. Behind a
-    /// proxy all clients have its address: raise this and `address_sessions` there.
+    /// proxy that `proxies.trusted` does not name, all clients have its address.
     "limits.address_connections" = node.limits.address_connections: Count(1, 10_000_000);
     /// Connections of one address that are logged in; beyond, `Hello` is refused.
     "limits.address_sessions" = node.limits.address_sessions: Count(1, 10_000_000);
@@ -190,6 +199,23 @@ settings! {
     /// another name.
     "web.origins" = node.web.origins: Origins;
 
+    /// A file with the certificate, in PEM, the node's own first and then those that lead to its authority. With this and
+    /// `key` both public listeners speak TLS and nothing else.
+    "tls.certificate" = node.tls.certificate: File;
+    /// A file with the certificate's private key, in PEM. Not everybody on the machine may be allowed to read it.
+    "tls.key" = node.tls.key: File;
+    /// How often both files are looked at for a change; SIGHUP looks at once. New connections get the new certificate,
+    /// those that exist go on.
+    "tls.check_every" = node.tls.check_every: Time(100, DAY);
+
+    /// Networks of your own proxies and balancers, whose word on the addresses of clients is taken: in a PROXY header of
+    /// version 2 before everything else, or in the header of `forwarded_by`. List a balancer that passes connections on as
+    /// they come only if it writes a PROXY header; otherwise its clients could write one.
+    "proxies.trusted" = node.proxies.trusted: Networks;
+    /// The header in which your proxies that speak HTTP name the client. The other one is not read, because they pass on
+    /// what clients write into it.
+    "proxies.forwarded_by" = node.proxies.forwarded_by: Word(FORWARDED_BY);
+
     /// Memory of one password hash (Argon2id), in KiB. Hashes keep the cost they were made with.
     "password_hashing.memory_kib" = node.password_hashing.memory_kib: Count(8, 4 << 20);
     /// Passes of one password hash over its memory.
@@ -224,6 +250,10 @@ pub(super) fn contradictions(settings: &Settings) -> Vec<String> {
     rule(
         limits.ping_after < limits.idle_timeout,
         "limits.idle_timeout must be more than limits.ping_after, else a silent client is closed before it is asked",
+    );
+    rule(
+        node.tls.certificate.is_some() == node.tls.key.is_some(),
+        "tls.certificate and tls.key belong together: give both, or neither",
     );
     rule(
         limits.access_token <= limits.refresh_token,

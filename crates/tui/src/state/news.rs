@@ -99,6 +99,7 @@ impl State {
     fn why(&self, reason: &DisconnectReason) -> String {
         match reason {
             DisconnectReason::Unreachable | DisconnectReason::Network(_) => self.texts.network.to_owned(),
+            DisconnectReason::Untrusted => self.texts.untrusted.to_owned(),
             DisconnectReason::Silence => self.texts.silence.to_owned(),
             DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => {
                 fill(self.texts.goodbye, &[&clean_line(word)])
