@@ -20,6 +20,7 @@ mod ordering;
 mod people;
 mod private;
 mod process;
+mod proxies;
 mod receipts;
 mod roles;
 mod several_devices;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use rustix::process::{Pid, Signal, kill_process};
 use sparrow_client::{Carrier, Client, Codec, Credentials, Error, Event, Events, Options};
 use sparrow_testkit::{NodeOptions, PASSWORD, TestNode, eventually, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -183,7 +183,8 @@ async fn a_certificate_is_replaced_by_file_or_by_signal_and_connections_go_on() 
     let first = authority.certify();
     let node = authority.node().set("tls.check_every", "100 ms").start().await;
     let trusting = Options { authorities: Some(authority.file("ca.pem")), ..Options::default() };
-    let (ann, bob) = (client(&node, "ann", trusting.clone()).await.unwrap(), client(&node, "bob", trusting).await.unwrap());
+    let (ann, bob) =
+        (client(&node, "ann", trusting.clone()).await.unwrap(), client(&node, "bob", trusting).await.unwrap());
     let direct = ann.open_direct("@bob").await.unwrap().state.unwrap().conversation_id;
     let mut events = bob.events();
     ann.send_text(direct, "before").await.unwrap();
@@ -192,7 +193,8 @@ async fn a_certificate_is_replaced_by_file_or_by_signal_and_connections_go_on() 
     assert_eq!(authority.certificate_shown(&node).await, first);
 
     let second = authority.certify();
-    eventually("the new certificate", async || (authority.certificate_shown(&node).await == second).then_some(())).await;
+    eventually("the new certificate", async || (authority.certificate_shown(&node).await == second).then_some(()))
+        .await;
     let loaded = labelled(&node, "sparrow_certificate_reloads_total", "outcome", "loaded").await;
     assert!(loaded >= 1);
 
@@ -226,7 +228,8 @@ async fn a_signal_reads_the_certificate_at_once_and_never_ends_a_node() {
 
     let plain = crate::support::node().await;
     hang_up(&plain);
-    eventually("the signal to be seen", async || plain.log().iter().any(|line| line.contains("tls.key")).then_some(())).await;
+    eventually("the signal to be seen", async || plain.log().iter().any(|line| line.contains("tls.key")).then_some(()))
+        .await;
     sparrow_testkit::User::register(&plain, "ann").await;
 }
 
@@ -262,13 +265,14 @@ fn a_key_that_everybody_may_read_or_does_not_fit_is_refused_at_the_start() {
 #[tokio::test]
 async fn stalled_handshakes_and_plain_text_are_cut_and_others_connect() {
     let authority = Authority::new();
-    let node = authority.node().set("limits.handshake_within", "2 s").set("limits.address_connections", "1000").start().await;
+    let node =
+        authority.node().set("limits.handshake_within", "2 s").set("limits.address_connections", "1000").start().await;
     let mut stalled = Vec::new();
     for number in 0..400 {
         let mut stream = TcpStream::connect([node.http(), node.tcp()][number % 2]).await.unwrap();
         if number % 4 > 1 {
             // The beginning of a handshake, and nothing after it.
-            stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.unwrap();
+            drop(stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await);
         }
         stalled.push(stream);
     }
@@ -296,6 +300,24 @@ async fn stalled_handshakes_and_plain_text_are_cut_and_others_connect() {
     })
     .await;
     assert_eq!(labelled(&node, "sparrow_entrance_refusals_total", "reason", "late").await, 400);
+}
+
+/// A balancer writes its header before the handshake that it passes on.
+#[tokio::test]
+async fn a_balancers_header_comes_before_the_handshake() {
+    let authority = Authority::new();
+    let node =
+        authority.node().set("proxies.trusted", "127.0.0.0/8").set("limits.address_connections", "1").start().await;
+    let dial = async |client: u8| {
+        let mut stream = TcpStream::connect(node.tcp()).await.unwrap();
+        let header = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02".as_slice(), &[client], &[0; 8]].concat();
+        stream.write_all(&header).await.unwrap();
+        TlsConnector::from(authority.trust()).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
+    };
+    let first = dial(1).await.unwrap();
+    assert!(dial(1).await.is_err(), "one more than the client may have");
+    dial(2).await.unwrap();
+    drop(first);
 }
 
 /// Slow headers inside TLS are cut like others.

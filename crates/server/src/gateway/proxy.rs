@@ -6,8 +6,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::header::{FORWARDED, HeaderMap};
 use axum::http::HeaderName;
+use axum::http::header::{FORWARDED, HeaderMap};
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -156,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(x(lines).as_deref(), Some(expected), "{lines:?}");
         }
-        for lines in [&["192.0.2.7, "][..], &["192.0.2.7, nobody"], &[""], &["192.0.2.300"], &["\u{7f}"]] {
+        for lines in [&["192.0.2.7, "][..], &["192.0.2.7, nobody"], &[""], &["192.0.2.300"]] {
             assert_eq!(x(lines), None, "{lines:?}");
         }
     }
