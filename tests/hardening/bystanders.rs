@@ -4,16 +4,19 @@
 //! one machine. What is compared is the median over the rounds of each round's p99, so that one hiccup of the machine, or
 //! a slow machine, decides nothing.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sparrow_protocol::{Carrier, Codec, Format, v1};
-use sparrow_testkit::{Connection, TestNode, User};
+use sparrow_testkit::{Connection, TestNode, User, eventually};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::support::{labelled, push, text, with_default_rates};
+use crate::support::{labelled, metric, push, text, with_default_rates};
 
 const FORMAT: Format = Format { carrier: Carrier::Tcp, codec: Codec::Protobuf };
 const ROUNDS: usize = 5;
@@ -88,6 +91,13 @@ async fn opener(node: Arc<TestNode>, attempts: Arc<AtomicU64>) {
     }
 }
 
+/// A conversation that concerns nobody else.
+async fn notes(user: &User) -> i64 {
+    let notes = v1::CreateConversationRequest { kind: "self".to_owned(), ..Default::default() };
+    let notes: v1::Conversation = user.api.post("/v1/conversations", &notes).await.unwrap();
+    notes.state.unwrap().conversation_id
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn misuse_costs_bystanders_at_most_as_much_as_company() {
     let node = Arc::new(with_default_rates().set("limits.address_connections", "160").start().await);
@@ -97,9 +107,8 @@ async fn misuse_costs_bystanders_at_most_as_much_as_company() {
     let mut others = Vec::new();
     for name in ["carol", "dave", "eve"] {
         let user = User::register(&node, name).await;
-        let notes = v1::CreateConversationRequest { kind: "self".to_owned(), ..Default::default() };
-        let notes: v1::Conversation = user.api.post("/v1/conversations", &notes).await.unwrap();
-        others.push((user, notes.state.unwrap().conversation_id));
+        let notes = notes(&user).await;
+        others.push((user, notes));
     }
     round(&mut writer, &mut reader, conversation).await;
     let attempts = Arc::new(AtomicU64::new(0));
@@ -121,9 +130,93 @@ async fn misuse_costs_bystanders_at_most_as_much_as_company() {
     let limited = labelled(&node, "sparrow_limited_total", "limiter", "user_sends").await
         + labelled(&node, "sparrow_limited_total", "limiter", "sessions").await;
     assert!(limited > 500, "{limited} of {} attempts were limited", attempts.load(Ordering::Relaxed));
+    assert_unaffected(company, misuse);
+}
+
+/// Compares the median p99 of rounds in misuse with that of rounds in company.
+fn assert_unaffected(company: Vec<f64>, misuse: Vec<f64>) {
     let [company, misuse] = [company, misuse].map(|mut rounds| {
         rounds.sort_by(f64::total_cmp);
-        rounds[ROUNDS / 2]
+        rounds[rounds.len() / 2]
     });
     assert!(misuse <= company * FACTOR + GRACE, "p99 {misuse} s with misuse, {company} s with company");
+}
+
+/// Sockets that one user opens, and the addresses they come from.
+const SOCKETS: usize = 10_000;
+const ADDRESSES: u8 = 20;
+
+/// Opens so many sockets of one user's devices within the time of a round, says `Hello` on each, and holds them all,
+/// whatever the node says. Answers how many were welcomed.
+async fn crowd(
+    node: Arc<TestNode>,
+    devices: Vec<User>,
+    sockets: usize,
+    held: mpsc::UnboundedSender<Connection>,
+) -> usize {
+    let (mut ticks, mut tasks) =
+        (interval(Duration::from_millis(34) * MESSAGES as u32 / sockets as u32), JoinSet::new());
+    for number in 0..sockets {
+        ticks.tick().await;
+        let (device, to, held) = (devices[number % devices.len()].clone(), node.tcp(), held.clone());
+        let source = Ipv4Addr::new(127, 0, 7, 1 + (number % usize::from(ADDRESSES)) as u8);
+        tasks.spawn(async move {
+            let mut connection = Connection::open_from(source.into(), to, FORMAT).await.unwrap();
+            let welcomed = connection.hello(&device.token).await.is_ok();
+            held.send(connection).unwrap();
+            welcomed
+        });
+    }
+    tasks.join_all().await.into_iter().filter(|welcomed| *welcomed).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_sockets_of_one_user_leave_others_alone() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
+    assert!(most.is_none_or(|most| most > SOCKETS as u64 + 500), "this test needs `ulimit -Hn` above 10,500");
+    let node = with_default_rates().set("rates.account_logins_per_minute", "1000").start().await;
+    let node = Arc::new(node);
+    let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
+    let conversation = ann.direct(&bob).await;
+    let (mut writer, mut reader) = (ann.connect(&node, FORMAT).await, bob.connect(&node, FORMAT).await);
+    let mut devices = vec![User::register(&node, "eve").await];
+    while devices.len() < 10 {
+        devices.push(devices[0].another_device().await);
+    }
+    let mut company_of = Vec::new();
+    for number in 0..10 {
+        let user = User::register(&node, &format!("calm{number}")).await;
+        let notes = notes(&user).await;
+        company_of.push((user, notes));
+    }
+    let (hold, mut held) = mpsc::unbounded_channel();
+    round(&mut writer, &mut reader, conversation).await;
+    let (mut company, mut misuse, mut welcomed) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        // As many clients as a user may have, who behave: they come once, and stay.
+        let mut calm = JoinSet::new();
+        for user in &company_of {
+            calm.spawn(sender(node.clone(), user.0.clone(), user.1, 3, Arc::default()));
+        }
+        company.push(round(&mut writer, &mut reader, conversation).await);
+        calm.shutdown().await;
+        let crowd = tokio::spawn(crowd(node.clone(), devices.clone(), SOCKETS / ROUNDS, hold.clone()));
+        misuse.push(round(&mut writer, &mut reader, conversation).await);
+        welcomed += crowd.await.unwrap();
+        assert!(metric(&node, "sparrow_sessions").await <= 2 + 10, "a user has ten sessions at most");
+    }
+    let mut sockets = Vec::new();
+    while let Ok(socket) = held.try_recv() {
+        sockets.push(socket);
+    }
+    assert_eq!(sockets.len(), SOCKETS);
+    let limited = labelled(&node, "sparrow_limited_total", "limiter", "sessions").await;
+    assert_eq!(welcomed + usize::try_from(limited).unwrap(), SOCKETS, "each was let in, or told to wait");
+    assert!(welcomed < 600, "{welcomed}");
+    eventually("the node to hold no more than ten of them", async || {
+        (metric(&node, "sparrow_connections").await <= 2 + 10).then_some(())
+    })
+    .await;
+    assert_unaffected(company, misuse);
 }
