@@ -16,7 +16,9 @@ pub enum Error {
     #[error("no Sparrow server answers at {0}; check the address, and that the server runs")]
     Unreachable(String),
     /// The server's certificate is not of an authority that is trusted, or is for another name.
-    #[error("the certificate of {0} is not trusted; check the address, or name the authority it comes from (--ca FILE)")]
+    #[error(
+        "the certificate of {0} is not trusted; check the address, or name the authority it comes from (--ca FILE)"
+    )]
     Untrusted(String),
     /// There is no connection now; the SDK is trying to get one.
     #[error("not connected; try again when the connection is back")]

@@ -29,8 +29,8 @@ mod users;
 
 pub use api::openapi;
 pub use config::Config;
+pub use gateway::CertificateError;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use messaging::bench;
-pub use gateway::CertificateError;
 pub use server::{Addresses, Server, StartError};

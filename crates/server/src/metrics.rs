@@ -67,6 +67,8 @@ pub(crate) struct Metrics {
     pub(crate) errors: Errors,
     /// What was refused because it came too often or too many were there, by limiter.
     pub(crate) limited: Family<LimiterLabels, Counter>,
+    /// What waits in each bounded queue; set when it is asked for.
+    pub(crate) queue_depth: Family<QueueLabels, Gauge>,
     /// Connections cut before they could speak.
     pub(crate) entrance_refusals: Family<EntranceLabels, Counter>,
     /// Times the certificate was read again because its files changed or somebody asked.
@@ -94,6 +96,13 @@ impl From<Code> for ErrorLabels {
 pub(crate) struct LimiterLabels {
     /// The limiter.
     pub(crate) limiter: &'static str,
+}
+
+/// What tells queues apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct QueueLabels {
+    /// The queue.
+    pub(crate) queue: &'static str,
 }
 
 /// What tells those apart that do not get past a listener's entrance.
@@ -142,6 +151,7 @@ impl Metrics {
             acks: Counter::default(),
             errors: Family::default(),
             limited: Family::default(),
+            queue_depth: Family::default(),
             entrance_refusals: Family::default(),
             certificate_reloads: Family::default(),
         };
@@ -185,6 +195,7 @@ impl Metrics {
         registry.register("pushes_dropped", "Pushed frames dropped before a Resync", self.pushes_dropped.clone());
         registry.register("resyncs", "Slow sessions told to resync", self.resyncs.clone());
         registry.register("limited", "What came too often or was too many, by limiter", self.limited.clone());
+        registry.register("queue_depth", "What waits in each bounded queue", self.queue_depth.clone());
         registry.register(
             "entrance_refusals",
             "Connections cut before they could speak, by reason",
@@ -227,6 +238,7 @@ mod tests {
         metrics.sends.get_or_create(&SendLabels { outcome: "stored" }).inc();
         metrics.errors.get_or_create(&Code::Internal.into()).inc();
         metrics.limited.get_or_create(&LimiterLabels { limiter: "frames" }).inc();
+        metrics.queue_depth.get_or_create(&QueueLabels { queue: "append_lane" }).set(1);
         metrics.entrance_refusals.get_or_create(&EntranceLabels { reason: "tls" }).inc();
         metrics.certificate_reloads.get_or_create(&ReloadLabels { outcome: "loaded" }).inc();
         let text = metrics.encode();

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RateLimits;
 use crate::messaging::Messaging;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QueueLabels};
 
 /// The parts of a node, made once by `Server::start` and handed to `gateway` and `api` as `Arc<Node>`.
 pub(crate) struct Node {
@@ -20,4 +20,25 @@ pub(crate) struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) accounts: Accounts,
     pub(crate) messaging: Messaging,
+}
+
+impl Node {
+    /// Notes how much waits in each bounded queue, for an operator who asks.
+    pub(crate) fn measure_queues(&self) {
+        let depths = self.messaging.depths();
+        let queues = [
+            ("append_lane", depths.lane),
+            ("fanout", depths.fanout),
+            ("asides", depths.asides),
+            ("cursors", depths.cursors),
+            ("password_hashes", self.accounts.hashes_waiting()),
+            ("session_frames", depths.sessions.frames),
+            ("session_bytes", depths.sessions.bytes),
+            ("fullest_session_frames", depths.fullest_session),
+        ];
+        for (queue, depth) in queues {
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+            self.metrics.queue_depth.get_or_create(&QueueLabels { queue }).set(depth);
+        }
+    }
 }

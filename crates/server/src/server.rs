@@ -210,10 +210,7 @@ struct Entrances {
     admin: Entrance,
 }
 
-async fn load_certificates(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-) -> Result<Option<Arc<Certificates>>, StartError> {
+async fn load_certificates(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Certificates>>, StartError> {
     let (settings, metrics) = (config.tls.clone(), metrics.clone());
     let loaded = tokio::task::spawn_blocking(move || Certificates::load(&settings, metrics)).await;
     Ok(loaded.map_err(|error| StartError::Prepare(error.to_string()))??)

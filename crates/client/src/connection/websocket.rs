@@ -6,11 +6,11 @@ use futures_util::{SinkExt, StreamExt};
 use sparrow_protocol::{Codec, limits};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::WebSocketStream;
 
 use super::dial::{Dialer, Stream};
 use super::{LinkError, WRITE_WITHIN, broken, unreachable};

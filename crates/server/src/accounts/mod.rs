@@ -131,6 +131,11 @@ impl Accounts {
         Self { config, clock, limits, store, messaging, passwords }
     }
 
+    /// Password hashes that wait or are being computed.
+    pub(crate) fn hashes_waiting(&self) -> usize {
+        self.passwords.waiting()
+    }
+
     /// Who an access token speaks for. Every reason for a refusal gets the same `unauthenticated` answer.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Identity, Failure> {
         let hash = token::hash(token).ok_or_else(unauthenticated)?;

@@ -43,6 +43,7 @@ pub(super) struct Passwords {
     argon2: Argon2<'static>,
     workers: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    capacity: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -50,10 +51,12 @@ impl Passwords {
     /// A pool with the configured cost and size. A cost that Argon2 does not accept is replaced by the default one.
     pub(super) fn new(config: &PasswordHashing, metrics: Arc<Metrics>) -> Self {
         let params = Params::new(config.memory_kib, config.passes, 1, None).unwrap_or_default();
+        let capacity = config.workers.max(1) + config.waiting;
         Self {
+            capacity,
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             workers: Arc::new(Semaphore::new(config.workers.max(1))),
-            places: Arc::new(Semaphore::new(config.workers.max(1) + config.waiting)),
+            places: Arc::new(Semaphore::new(capacity)),
             metrics,
         }
     }
@@ -77,6 +80,11 @@ impl Passwords {
             PasswordHash::new(&hash).is_ok_and(|hash| argon2.verify_password(password.0.as_bytes(), &hash).is_ok())
         })
         .await
+    }
+
+    /// Hashes that wait or are being computed.
+    pub(super) fn waiting(&self) -> usize {
+        self.capacity - self.places.available_permits()
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {

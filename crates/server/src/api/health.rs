@@ -49,5 +49,6 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Failure> {
 /// The node's metrics, in the text format of Prometheus.
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> impl IntoResponse {
     const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    api.node.measure_queues();
     ([(CONTENT_TYPE, TYPE)], api.node.metrics.encode())
 }

@@ -65,6 +65,8 @@ impl<C: Carrier> Connection<C> {
         let exit = match Box::pin(self.identify()).await {
             Ok(admitted) => {
                 let device = admitted.identity.device;
+                let span = tracing::Span::current();
+                span.record("user", admitted.identity.user.get()).record("device", device.get());
                 let mut actor =
                     Box::new(Actor::new(&self.gateway, &mut self.carrier, self.format, admitted, self.frames));
                 let exit = poll_fn(|cx| actor.poll(cx)).await;

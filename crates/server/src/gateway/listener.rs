@@ -15,10 +15,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
+use tracing::Span;
 
 use super::entrance::{Arrival, Entered, Entrance};
 use super::websocket::refuse;
-use super::{Gateway, tcp};
+use super::{Gateway, connection_span, tcp};
 use crate::failure::Failure;
 use crate::limits::ClientAddress;
 use crate::metrics::EntranceLabels;
@@ -34,7 +35,7 @@ pub(crate) async fn serve_http(gateway: Gateway, entrance: Entrance, listener: T
     let entrance = Arc::new(entrance);
     accept(&gateway, &entrance, listener, |arrival| {
         let (gateway_, entrance, app) = (gateway.clone(), entrance.clone(), app.clone());
-        gateway.spawn(async move {
+        gateway.spawn(Span::none(), async move {
             // Boxed: what a handshake needs is not to be held as long as the connection lives.
             if let Some(entered) = Box::pin(entrance.pass(arrival)).await {
                 http(gateway_, entrance, entered, app).await;
@@ -49,7 +50,7 @@ pub(crate) async fn serve_tcp(gateway: Gateway, entrance: Entrance, listener: Tc
     let entrance = Arc::new(entrance);
     accept(&gateway, &entrance, listener, |arrival| {
         let (gateway_, entrance) = (gateway.clone(), entrance.clone());
-        gateway.spawn(async move {
+        gateway.spawn(connection_span(), async move {
             if let Some(Entered { socket, place, .. }) = Box::pin(entrance.pass(arrival)).await {
                 drop(entrance);
                 tcp::serve(gateway_, socket, place).await;

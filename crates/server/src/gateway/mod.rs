@@ -26,6 +26,8 @@ use futures_util::FutureExt as _;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::node::Node;
 
@@ -49,19 +51,25 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Runs a connection in a task of its own. Whatever happens in it costs nobody else anything: a panic is counted
-    /// and ends this connection alone.
-    pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a connection in a task of its own, inside `span`. Whatever happens in it costs nobody else anything: a panic
+    /// is counted and ends this connection alone.
+    pub(crate) fn spawn(&self, span: Span, connection: impl Future<Output = ()> + Send + 'static) {
         let (over, metrics) = (self.over.clone(), self.node.metrics.clone());
         // Boxed here: each of the futures around it would hold room for it twice, once to be given it and once to run it.
         let contained = AssertUnwindSafe(Box::pin(connection)).catch_unwind();
-        self.tasks.spawn(async move {
+        let contained = async move {
             if let Some(Err(_panic)) = over.run_until_cancelled_owned(contained).await {
                 metrics.connection_panics.inc();
                 tracing::error!("a connection panicked; the others go on");
             }
-        });
+        };
+        self.tasks.spawn(contained.instrument(span));
     }
+}
+
+/// Around everything that is logged of a connection; whose it is, is filled in when that is known.
+fn connection_span() -> Span {
+    tracing::info_span!("connection", user = Empty, device = Empty)
 }
 
 /// Counts one thing for as long as it lives.

@@ -129,7 +129,8 @@ impl Carrier for TcpFrames {
             for (slice, frame) in slices.iter_mut().zip(&self.output) {
                 *slice = IoSlice::new(frame);
             }
-            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices)).map_err(|_| Lost::Gone)?;
+            let written =
+                ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices)).map_err(|_| Lost::Gone)?;
             if written == 0 {
                 return Poll::Ready(Err(Lost::Gone));
             }

@@ -26,11 +26,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as RfcCo
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use super::Gateway;
 use super::admission::Place;
 use super::carrier::{Carrier, Closing, Lost, Received, linger};
 use super::connection::Connection;
 use super::socket::Socket;
+use super::{Gateway, connection_span};
 use crate::failure::Failure;
 
 /// Bytes of the read buffer, which every connection holds as long as it lives.
@@ -59,7 +59,7 @@ pub(crate) async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Re
     };
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     let (gateway, codec) = (Gateway::clone(&gateway), accepted.codec);
-    gateway.clone().spawn(async move {
+    gateway.clone().spawn(connection_span(), async move {
         if let Some(stream) = upgraded(on_upgrade, &gateway, codec).await {
             let format = Format { carrier: CarrierKind::WebSocket, codec };
             Connection::new(gateway, stream, format, hello_due, place).run().await;

@@ -72,6 +72,11 @@ impl WaitingCursors {
         keys.into_iter().filter_map(|key| waiting.delivered.remove_entry(&key)).map(advance).collect()
     }
 
+    /// Cursors that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().delivered.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -57,6 +57,8 @@ pub(crate) struct FanoutEntries {
 /// Where sessions hand over signals.
 #[derive(Clone)]
 pub(crate) struct FanoutSignals {
+    /// To be looked at only: the workers go when the lane lets go of these queues.
+    entries: Arc<[mpsc::WeakSender<Vec<Committed>>]>,
     asides: Arc<[mpsc::Sender<Aside>]>,
     metrics: Arc<Metrics>,
 }
@@ -83,7 +85,8 @@ pub(crate) fn start(
             stopping.cancelled().await;
         });
     }
-    let signals = FanoutSignals { asides: asides.into(), metrics: metrics.clone() };
+    let watched = entries.iter().map(mpsc::Sender::downgrade).collect();
+    let signals = FanoutSignals { entries: watched, asides: asides.into(), metrics: metrics.clone() };
     (FanoutEntries { entries, signals: signals.clone() }, signals)
 }
 
@@ -108,6 +111,15 @@ impl FanoutEntries {
 }
 
 impl FanoutSignals {
+    /// What waits for the workers: batches of entries, and signals with batches of cursors.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        fn depth<T>(queue: &mpsc::Sender<T>) -> usize {
+            queue.max_capacity() - queue.capacity()
+        }
+        let entries = self.entries.iter().filter_map(mpsc::WeakSender::upgrade).map(|queue| depth(&queue)).sum();
+        (entries, self.asides.iter().map(depth).sum())
+    }
+
     /// Hands over a signal. False if it was dropped because there are too many.
     pub(crate) fn signal(&self, job: SignalJob) -> Result<(), SignalJob> {
         let worker = worker_of(job.conversation);

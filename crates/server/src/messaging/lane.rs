@@ -95,6 +95,11 @@ impl Lane {
         }
     }
 
+    /// What waits for it: commands with read cursors, and delivered cursors.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.queue.max_capacity() - self.queue.capacity(), self.cursors.len())
+    }
+
     /// What the node counts.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics

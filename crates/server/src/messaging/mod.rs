@@ -6,6 +6,7 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 mod cursors;
+mod depths;
 mod fanout;
 mod gate;
 mod lane;

@@ -53,6 +53,15 @@ pub(crate) enum Pushed {
     Resync,
 }
 
+/// What waits to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Frames.
+    pub(crate) frames: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+}
+
 /// The queue of one session.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -113,6 +122,16 @@ impl Outbound {
     pub(crate) fn is_idle(&self) -> bool {
         let queue = self.lock();
         queue.unanswered == 0 && queue.items.is_empty()
+    }
+
+    /// What waits to be written.
+    pub(crate) fn waiting(&self) -> Waiting {
+        let queue = self.lock();
+        let bytes = queue.items.iter().map(|item| match item {
+            Item::Reply(frame) | Item::Push(frame) => frame.len(),
+            Item::Resync => 0,
+        });
+        Waiting { frames: queue.items.len(), bytes: bytes.sum() }
     }
 
     /// Queues the answer to an accepted request. Answers are bounded by the number of requests that are accepted.

@@ -254,6 +254,13 @@ impl Sessions {
         self.devices().contains_key(&device)
     }
 
+    /// Calls `act` with every session. Nothing that a send waits for.
+    pub(crate) fn each(&self, act: impl FnMut(&Arc<Session>)) {
+        // Copied first: while they are looked at, others may come and go.
+        let sessions: Vec<_> = self.devices().values().cloned().collect();
+        sessions.iter().for_each(act);
+    }
+
     /// Every device with a session.
     pub(crate) fn all_devices(&self) -> Vec<DeviceId> {
         self.devices().keys().copied().collect()

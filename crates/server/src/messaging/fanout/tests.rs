@@ -128,6 +128,7 @@ struct Bench {
     log: Arc<FixedLog>,
     sessions: Arc<Sessions>,
     entries: FanoutEntries,
+    signals: FanoutSignals,
     core: CoreTasks,
 }
 
@@ -136,8 +137,8 @@ impl Bench {
         let (log, sessions, core) =
             (Arc::new(FixedLog(say.into())), Arc::new(Sessions::default()), CoreTasks::default());
         let as_log: Arc<dyn Log> = log.clone();
-        let (entries, _signals) = start(&as_log, &sessions, &Arc::new(Metrics::new()), &core);
-        Self { log, sessions, entries, core }
+        let (entries, signals) = start(&as_log, &sessions, &Arc::new(Metrics::new()), &core);
+        Self { log, sessions, entries, signals, core }
     }
 
     fn with(rows: impl IntoIterator<Item = MemberRow>) -> Self {
@@ -294,4 +295,27 @@ async fn a_worker_that_panics_fails_the_node() {
     let bench = Bench::start(Say::Panic);
     bench.commit([entry(1)]).await;
     assert_eq!(bench.core.failed().await, "fan-out worker");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_workers_can_be_seen() {
+    let bench = Bench::with([always(1)]);
+    // Until this test awaits something that waits, no worker runs.
+    for number in 1..=3 {
+        bench.entries.entries([entry(number)].into_iter()).await;
+    }
+    let moved = CursorMoved {
+        user: user(1),
+        conversation: conversation(1),
+        delivered: seq(1),
+        read: seq(1),
+        by_reading: false,
+        members_version: 1,
+        origin: None,
+    };
+    bench.entries.cursors([moved].into_iter());
+    assert_eq!(bench.signals.waiting(), (3, 1));
+    let signals = bench.signals.clone();
+    bench.done().await;
+    assert_eq!(signals.waiting(), (0, 0));
 }

@@ -122,6 +122,11 @@ impl Bench {
         Self { log, lane, rates, session: Arc::new(Session::new(new_session(1, 1))), core }
     }
 
+    /// What waits for the lane: commands, and cursors.
+    fn waiting(&self) -> (usize, usize) {
+        self.lane.waiting()
+    }
+
     /// Sends the message with this number, under the request of the same number.
     fn send(&self, number: u8) {
         let body = Bytes::from_static(b"\x12\x01x");
@@ -285,4 +290,21 @@ async fn a_lane_that_panics_fails_the_node_and_acks_nothing() {
     bench.send(2);
     assert_eq!(bench.answer().await, refused(2, Code::Unavailable));
     assert!(!bench.has_answer());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_lane_can_be_seen() {
+    let release = Arc::new(Notify::new());
+    let bench = Bench::start([Act::Hang(release.clone())]);
+    bench.send(1);
+    tokio::task::yield_now().await;
+    assert_eq!(bench.waiting(), (0, 0), "the first is in the batch that hangs");
+    for number in 2..=4 {
+        bench.send(number);
+    }
+    bench.lane.delivered(user(1), conversation(1), seq(1));
+    assert_eq!(bench.waiting(), (3, 1));
+    release.notify_one();
+    bench.core.stop().await;
+    assert_eq!(bench.waiting(), (0, 0));
 }
