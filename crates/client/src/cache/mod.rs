@@ -42,6 +42,26 @@ pub(crate) enum Change {
     Epoch(String),
 }
 
+/// A part of the outbox that is not known to have failed, in order of place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutboxPage {
+    /// Messages after this place.
+    pub(crate) after: i64,
+    /// Whose which conversations.
+    pub(crate) of: Whose,
+    /// At most so many.
+    pub(crate) limit: usize,
+}
+
+/// Whose messages a page has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// This conversation's.
+    One(i64),
+    /// All but those of these, which have more on disk than they hold.
+    AllBut(Vec<i64>),
+}
+
 /// A message in the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outgoing {
@@ -188,8 +208,8 @@ impl Cache {
     }
 
     /// The next unsent messages after a place, at most `limit`.
-    pub(crate) async fn outbox_after(&self, place: i64, limit: u32) -> Result<Vec<Outgoing>, Error> {
-        self.run(false, move |db| sqlite::outbox_after(db, place, limit)).await
+    pub(crate) async fn outbox_page(&self, page: OutboxPage) -> Result<Vec<Outgoing>, Error> {
+        self.run(false, move |db| sqlite::outbox_page(db, &page)).await
     }
 
     /// Waits until every message of the outbox is durable on the server or refused for good.

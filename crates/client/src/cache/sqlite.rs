@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use sparrow_protocol::EntryKind;
 use sparrow_protocol::v1::{Content, ConversationState, Entry, OwnState};
 
-use super::{Change, Outgoing, Saved, Snapshot, Waiting};
+use super::{Change, OutboxPage, Outgoing, Saved, Snapshot, Waiting, Whose};
 use crate::error::Error;
 use crate::events::LostMessage;
 use crate::session::{create_private_directory, private_file};
@@ -322,12 +322,18 @@ fn read_outgoing(row: &Row<'_>) -> Result<Outgoing> {
     })
 }
 
-pub(super) fn outbox_after(db: &Connection, place: i64, limit: u32) -> Result<Vec<Outgoing>> {
+pub(super) fn outbox_page(db: &Connection, page: &OutboxPage) -> Result<Vec<Outgoing>> {
+    let (one, except) = match &page.of {
+        Whose::One(conversation) => (Some(*conversation), String::from("[]")),
+        Whose::AllBut(conversations) => (None, serde_json::json!(conversations).to_string()),
+    };
     let mut query = db.prepare_cached(
         "SELECT place, local_id, conversation_id, content, code, message FROM outbox
-         WHERE place > $1 AND code IS NULL ORDER BY place LIMIT $2",
+         WHERE place > $1 AND code IS NULL AND conversation_id = coalesce($2, conversation_id)
+         AND conversation_id NOT IN (SELECT value FROM json_each($3)) ORDER BY place LIMIT $4",
     )?;
-    query.query_map(params![place, limit], read_outgoing)?.collect()
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    query.query_map(params![page.after, one, except, limit], read_outgoing)?.collect()
 }
 
 pub(super) fn outbox(db: &Connection) -> Result<Vec<Outgoing>> {

@@ -25,7 +25,7 @@ use self::pulls::Pulls;
 use self::syncing::Syncing;
 use self::timeline::Timeline;
 pub(crate) use self::timeline::before_visible;
-use crate::cache::{Change, Outgoing, Snapshot};
+use crate::cache::{Change, OutboxPage, Outgoing, Snapshot, Whose};
 use crate::events::{DisconnectReason, Event};
 use crate::options::{Start, Timings};
 
@@ -41,8 +41,8 @@ pub(crate) enum Effect {
     Persist(Change),
     /// Tell the program.
     Emit(Event),
-    /// Read the outbox after this place, at most so many, and hand it to [`Core::loaded`].
-    LoadOutbox { after: i64, limit: u32 },
+    /// Read this of the outbox, and hand it to [`Core::loaded`].
+    LoadOutbox(OutboxPage),
     /// Everything of a new epoch has been read: compare with the logs of the earlier one.
     Compare,
     /// Hand an answer to the caller that made the request.
@@ -94,7 +94,7 @@ pub(crate) struct Core {
     caught_up: bool,
     known: HashMap<i64, Known>,
     outbox: Outbox,
-    /// The place of the last message read from disk, and whether more may be there.
+    /// The place of the last message read from disk, but for what lanes left there, and whether more may be there.
     loaded_to: i64,
     loading: bool,
     more: bool,
@@ -183,15 +183,13 @@ impl Core {
     }
 
     /// Messages read from disk after [`Effect::LoadOutbox`].
-    pub(crate) fn loaded(&mut self, messages: Vec<Outgoing>, limit: u32) {
+    pub(crate) fn loaded(&mut self, page: &OutboxPage, messages: Vec<Outgoing>) {
         self.loading = false;
-        if messages.len() < limit as usize {
-            self.more = false;
+        if matches!(page.of, Whose::AllBut(_)) {
+            self.more = messages.len() >= page.limit;
+            self.loaded_to = messages.last().map_or(self.loaded_to, |message| message.place);
         }
-        for message in messages {
-            self.loaded_to = message.place;
-            self.outbox.push(message);
-        }
+        self.outbox.read(page, messages);
         self.send_waiting();
     }
 

@@ -9,18 +9,16 @@ use super::{Core, Effect, Pending};
 use crate::cache::Change;
 use crate::events::{Event, FailedMessage, SentMessage};
 
-/// Messages of the outbox that are held in memory.
-const OUTBOX_WINDOW: usize = 256;
 /// Of the requests that may be unanswered, those that sends leave to others.
 const SPARE_REQUESTS: usize = 8;
 
 impl Core {
     pub(super) fn load_outbox(&mut self) {
-        let room = OUTBOX_WINDOW.saturating_sub(self.outbox.len());
-        if self.more && !self.loading && room >= OUTBOX_WINDOW / 2 {
+        if !self.loading
+            && let Some(page) = self.outbox.wanted(self.loaded_to, self.more)
+        {
             self.loading = true;
-            let limit = u32::try_from(room).unwrap_or(u32::MAX);
-            self.effects.push(Effect::LoadOutbox { after: self.loaded_to, limit });
+            self.effects.push(Effect::LoadOutbox(page));
         }
     }
 

@@ -131,9 +131,9 @@ impl<'a> Live<'a> {
                 link.send(command, id, &body)?;
             }
             Effect::Emit(event) => self.parts.hub.emit(event),
-            Effect::LoadOutbox { after, limit } => {
-                let messages = self.parts.cache.outbox_after(after, limit).await?;
-                self.core.loaded(messages, limit);
+            Effect::LoadOutbox(page) => {
+                let messages = self.parts.cache.outbox_page(page.clone()).await?;
+                self.core.loaded(&page, messages);
             }
             Effect::Compare => {
                 let lost = self.parts.cache.take_lost(self.parts.user_id).await?;
