@@ -4,7 +4,7 @@
 //! oldest. So a slow program costs memory neither here nor on the connection, and misses no entry.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sparrow_protocol::v1::{ConversationState, Entry, OwnState, Receipt, Signal, UserPresence};
@@ -146,11 +146,80 @@ pub(crate) struct Hub {
     /// Entries go to one subscription at a time.
     entries: Arc<Semaphore>,
     closed: CancellationToken,
+    end: Arc<Mutex<End>>,
+}
+
+/// What is known of the end of the session, which is told once.
+#[derive(Debug, Default)]
+enum End {
+    #[default]
+    Open,
+    /// This program is logging out; meanwhile the server may say why it closes.
+    Leaving(Option<LogOutReason>),
+    Told,
+}
+
+/// A log-out under way. Dropped without [`Leaving::done`], it did not come to pass.
+#[derive(Debug)]
+pub(crate) struct Leaving(Hub);
+
+impl Leaving {
+    /// The session is over, because this program asked for it.
+    pub(crate) fn done(self) {
+        let mut end = self.0.end();
+        if let End::Leaving(said) = &mut *end {
+            *said = Some(LogOutReason::Requested);
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let reason = match &mut *self.0.end() {
+            End::Leaving(reason) => reason.take(),
+            End::Open | End::Told => return,
+        };
+        *self.0.end() = End::Open;
+        if let Some(reason) = reason {
+            self.0.logged_out(reason);
+        }
+    }
 }
 
 impl Hub {
     pub(crate) fn new(closed: CancellationToken) -> Self {
-        Self { events: broadcast::Sender::new(WAITING_EVENTS), entries: Arc::new(Semaphore::new(1)), closed }
+        let (events, entries) = (broadcast::Sender::new(WAITING_EVENTS), Arc::new(Semaphore::new(1)));
+        Self { events, entries, closed, end: Arc::default() }
+    }
+
+    /// Begins a log-out; what the server says about it waits for its outcome.
+    pub(crate) fn leave(&self) -> Leaving {
+        let mut end = self.end();
+        if matches!(*end, End::Open) {
+            *end = End::Leaving(None);
+        }
+        drop(end);
+        Leaving(self.clone())
+    }
+
+    /// Tells that the session is over, unless that was told.
+    pub(crate) fn logged_out(&self, reason: LogOutReason) {
+        let mut end = self.end();
+        match &mut *end {
+            End::Told => {}
+            End::Leaving(said) => {
+                said.get_or_insert(reason);
+            }
+            End::Open => {
+                *end = End::Told;
+                drop(end);
+                self.emit(Event::LoggedOut { reason });
+            }
+        }
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn emit(&self, event: Event) {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sparrow_protocol::v1;
@@ -130,6 +130,8 @@ struct Shared {
     transport: Transport,
     directory: Option<PathBuf>,
     refresh_before: Duration,
+    /// The server's time, and when it was told; this machine's own clock may be wrong.
+    server_time: std::sync::Mutex<Option<(i64, Instant)>>,
     /// Held during a renewal, so that everybody waits for the one that runs.
     current: Mutex<StoredSession>,
 }
@@ -141,7 +143,13 @@ impl Session {
         refresh_before: Duration,
         stored: StoredSession,
     ) -> Self {
-        Self { shared: Arc::new(Shared { transport, directory, refresh_before, current: Mutex::new(stored) }) }
+        let (server_time, current) = (std::sync::Mutex::default(), Mutex::new(stored));
+        Self { shared: Arc::new(Shared { transport, directory, refresh_before, server_time, current }) }
+    }
+
+    /// Notes what time it is at the server, in milliseconds since 1970 UTC.
+    pub(crate) fn server_says(&self, time: i64) {
+        *self.shared.server_time() = Some((time, Instant::now()));
     }
 
     /// The tokens as they are now.
@@ -164,7 +172,9 @@ impl Session {
         let shared = &self.shared;
         let mut current = shared.current.lock().await;
         let margin = i64::try_from(shared.refresh_before.as_millis()).unwrap_or(i64::MAX);
-        let fresh = current.access_expires.saturating_sub(margin) > now_ms();
+        let renew_at = current.access_expires.saturating_sub(margin);
+        // As long as the server has not told its time, it is the server that says when a token is too old.
+        let fresh = shared.server_now().is_none_or(|now| renew_at > now);
         if fresh && rejected != Some(current.access_token.as_str()) {
             return Ok(current.access_token.clone());
         }
@@ -196,8 +206,14 @@ impl Session {
     }
 }
 
-/// The machine's clock, milliseconds since 1970 UTC.
-pub(crate) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+impl Shared {
+    fn server_time(&self) -> MutexGuard<'_, Option<(i64, Instant)>> {
+        self.server_time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What time it is at the server, as far as it is known.
+    fn server_now(&self) -> Option<i64> {
+        let (time, at) = (*self.server_time())?;
+        Some(time.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX)))
+    }
 }

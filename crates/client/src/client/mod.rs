@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::Cache;
 use crate::engine::{self, Engine};
 use crate::error::Error;
-use crate::events::{Event, Events, Hub, LogOutReason};
+use crate::events::{Events, Hub};
 use crate::http::{Http, Transport};
 use crate::listener::{self, Listener};
 use crate::options::{Credentials, Options, Store};
@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// Goes on with the tokens of an earlier run, without asking the server first: works while it is away, too. If the
-    /// tokens have been revoked, [`Event::LoggedOut`] says so.
+    /// tokens have been revoked, [`crate::Event::LoggedOut`] says so.
     ///
     /// # Errors
     /// [`Error::Storage`] if the store cannot be opened, [`Error::Invalid`] if the session's address is none.
@@ -163,9 +163,11 @@ impl Client {
     /// # Errors
     /// Those of every request; after one, the tokens may still be valid.
     pub async fn log_out(&self) -> Result<(), Error> {
+        // The server ends the connection, too; that is not to be told beside what was asked for.
+        let leaving = self.inner.hub.leave();
         self.inner.http.log_out().await?;
         self.inner.session.forget().await?;
-        self.inner.hub.emit(Event::LoggedOut { reason: LogOutReason::Requested });
+        leaving.done();
         self.inner.stop.cancel();
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Runner {
                     {
                         tracing::warn!(%error, "cannot remove the tokens that no longer work");
                     }
-                    self.parts.hub.emit(Event::LoggedOut { reason });
+                    self.parts.hub.logged_out(reason);
                     return;
                 }
                 End::Lost { reason, wait } => {
@@ -152,6 +152,7 @@ impl Runner {
             Ok(opened) => opened,
             Err(end) => return end,
         };
+        self.parts.session.server_says(welcome.server_time);
         let core = match self.core(&welcome).await {
             Ok(core) => core,
             Err(error) => return error.into(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sparrow_client::{Client, DisconnectReason, Event, Events, LogOutReason, StoredSession};
 use sparrow_protocol::{Carrier, CloseCode, Codec, Format, v1};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -193,4 +194,63 @@ async fn a_resync_is_answered_with_a_sync_from_the_last_cursor() {
     peer.answer_sync(request, "e", 2).await;
     peer.serve_pull(&[entry(1, OTHER), entry(2, OTHER)]).await;
     assert_eq!([next_seq(&mut events).await, next_seq(&mut events).await], [1, 2]);
+}
+
+/// A machine whose clock is wrong by years: it is the server's time that says when a token is too old.
+#[tokio::test]
+async fn a_token_is_renewed_by_the_servers_clock() {
+    const TIME: i64 = 1_000_000_000_000;
+    for (lifetime, renewed) in [(3_600_000, false), (60_000, true)] {
+        let mut fake = Fake::start(TCP).await;
+        fake.time = TIME;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server_url = format!("http://{}", listener.local_addr().unwrap());
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let server = tokio::spawn(http(listener, Arc::clone(&renewals)));
+        let access_token = "new".to_owned();
+        let session = StoredSession { server_url, access_expires: TIME + lifetime, access_token, ..fake.session() };
+        let client = Client::resume(session, fake.options(None)).await.unwrap();
+        let mut events = client.events();
+        let mut peer = fake.accept_with("new", "e").await;
+        peer.sync("e", 0).await;
+        next_that(&mut events, caught_up).await;
+        for _ in 0..3 {
+            client.me().await.unwrap();
+        }
+        assert_eq!(renewals.load(Ordering::SeqCst), usize::from(renewed), "{lifetime} ms left");
+        client.close().await;
+        server.abort();
+    }
+}
+
+/// The server closes the connection of a device that logs out, and says so.
+#[tokio::test]
+async fn a_log_out_is_told_once() {
+    let fake = Fake::start(TCP).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server_url = format!("http://{}", listener.local_addr().unwrap());
+    let session = StoredSession { server_url, access_token: "new".to_owned(), ..fake.session() };
+    let client = Client::resume(session, fake.options(None)).await.unwrap();
+    let mut events = client.events();
+    let mut peer = fake.accept_with("new", "e").await;
+    peer.sync("e", 0).await;
+    next_that(&mut events, caught_up).await;
+    let leaving = tokio::spawn({
+        let client = client.clone();
+        async move { client.log_out().await }
+    });
+    // The request is there, and has no answer yet.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.readable().await.unwrap();
+    let reason = CloseCode::Revoked.as_str().to_owned();
+    peer.say(0, &v1::Goodbye { reason, ..v1::Goodbye::default() }).await;
+    peer.gone().await;
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await.unwrap();
+    leaving.await.unwrap().unwrap();
+    client.close().await;
+    let mut told = Vec::new();
+    while let Some(event) = events.next().await {
+        told.extend(logged_out(&event));
+    }
+    assert_eq!(told, [LogOutReason::Requested]);
 }

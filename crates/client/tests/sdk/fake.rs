@@ -31,6 +31,8 @@ const FOREVER: i64 = i64::MAX;
 pub(crate) struct Fake {
     listener: TcpListener,
     format: Format,
+    /// What time it says it is, in milliseconds since 1970 UTC.
+    pub(crate) time: i64,
 }
 
 enum Wire {
@@ -46,7 +48,7 @@ pub(crate) struct Peer {
 
 impl Fake {
     pub(crate) async fn start(format: Format) -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), format }
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), format, time: 0 }
     }
 
     fn address(&self) -> String {
@@ -99,7 +101,8 @@ impl Fake {
         let mut peer = Peer { wire: Wire::open(stream, self.format).await, format: self.format };
         let (id, hello) = peer.expect::<v1::Hello>().await;
         assert_eq!(hello.token, token);
-        peer.say(id, &v1::Welcome { epoch: epoch.to_owned(), ..v1::Welcome::default() }).await;
+        let server_time = self.time;
+        peer.say(id, &v1::Welcome { epoch: epoch.to_owned(), server_time, ..v1::Welcome::default() }).await;
         peer
     }
 
@@ -190,6 +193,13 @@ impl Peer {
                 socket.send(message).await.unwrap();
             }
         }
+    }
+
+    /// Waits until the client has closed its side.
+    pub(crate) async fn gone(mut self) {
+        let Wire::Tcp(stream) = &mut self.wire else { panic!("only over TCP") };
+        let mut rest = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     }
 
     /// Answers a `Sync` with one group that has `head` entries.
@@ -298,7 +308,7 @@ pub(crate) async fn next_that<T>(events: &mut Events, pick: impl Fn(&Event) -> O
     }
 }
 
-/// Answers HTTP requests: a renewal with a session, anything else with a user. Counts renewals.
+/// Answers HTTP requests: a renewal with a session, anything else that comes with its token with a user. Counts renewals.
 pub(crate) async fn http(listener: TcpListener, renewals: Arc<AtomicUsize>) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -308,14 +318,15 @@ pub(crate) async fn http(listener: TcpListener, renewals: Arc<AtomicUsize>) {
             let read = stream.read(&mut part).await.unwrap();
             request.extend_from_slice(&part[..read]);
         }
-        let body = if request.starts_with(b"POST /v1/sessions/refresh") {
+        let (status, body) = if request.starts_with(b"POST /v1/sessions/refresh") {
             renewals.fetch_add(1, Ordering::SeqCst);
-            r#"{"accessToken":"new","accessExpires":"9223372036854775807","refreshToken":"next"}"#
+            ("200 OK", r#"{"accessToken":"new","accessExpires":"9223372036854775807","refreshToken":"next"}"#)
+        } else if String::from_utf8_lossy(&request).to_lowercase().contains("authorization: bearer new") {
+            ("200 OK", "{}")
         } else {
-            assert!(String::from_utf8_lossy(&request).to_lowercase().contains("authorization: bearer new"));
-            "{}"
+            ("401 Unauthorized", r#"{"code":"unauthenticated"}"#)
         };
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         stream.write_all((head + body).as_bytes()).await.unwrap();
     }
 }
