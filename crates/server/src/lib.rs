@@ -9,6 +9,7 @@ extern crate self as sparrow_server;
 
 mod accounts;
 mod api;
+mod clean_up;
 mod clock;
 pub mod config;
 mod conversations;

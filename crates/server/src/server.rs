@@ -24,7 +24,7 @@ use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::{api, lobby};
+use crate::{api, clean_up, lobby};
 
 /// The part of the shutdown deadline that is kept for the lane and the store.
 const FLUSH_SHARE: u32 = 4;
@@ -98,6 +98,7 @@ impl Server {
         let store = open_store(&config, &clock).await?;
         let core = CoreTasks::default();
         let node = build(config, clock, store.clone(), metrics, &core);
+        core.spawn("clean-up", clean_up::run(node.store.clone(), node.clock.clone(), core.stopping().clone()));
         lobby::open(&node.messaging).await.map_err(|failure| StartError::Prepare(failure.message))?;
 
         let gateway = Gateway {

@@ -387,6 +387,10 @@ pub trait Directory: Send + Sync + 'static {
     /// Sets (or, with an empty value, deletes) own state.
     async fn set_own_state(&self, user: UserId, state: OwnState, now: Timestamp) -> Result<(), StoreError>;
 
+    /// Forgets some of what is over: expired refresh tokens, keys of requests after a day, deletions of own state after 90
+    /// days. At most `limit` rows of each, because appends wait meanwhile. True if there may be more.
+    async fn forget_expired(&self, now: Timestamp, limit: usize) -> Result<bool, StoreError>;
+
     /// A secret of the whole system, made from `fresh` the first time it is asked for.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 }

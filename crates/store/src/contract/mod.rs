@@ -6,6 +6,7 @@ pub(crate) mod allowances;
 pub(crate) mod append;
 pub(crate) mod cursors;
 pub(crate) mod directory;
+pub(crate) mod expiry;
 pub(crate) mod membership;
 pub(crate) mod reading;
 pub(crate) mod sync;
@@ -253,6 +254,7 @@ macro_rules! contract_suite {
                 every_page_is_answered, another_epoch_is_answered_in_full, deletions_are_told,
                 later_activity_is_not_told_to_former_members, a_position_survives_a_crash;
             allowances: allowances_run_out_and_come_back, all_allowances_are_taken_or_none, allowances_survive_a_crash;
+            expiry: what_is_over_is_forgotten_in_steps, only_expired_tokens_are_forgotten;
             unread: own_messages_and_entries_are_not_unread, mentions_are_counted, counting_stops_at_a_thousand;
             directory: names_are_unique, names_are_found_by_prefix, profiles_change, directs_are_made_once,
                 devices_are_limited, old_devices_make_room, devices_that_cannot_come_back_take_no_room,

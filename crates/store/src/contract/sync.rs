@@ -17,7 +17,7 @@ fn named(changes: &SyncChanges) -> Vec<ConversationId> {
 }
 
 impl<F: Fixture> World<F> {
-    async fn sync(&self, user: UserId, position: Option<SyncPosition>) -> SyncChanges {
+    pub(super) async fn sync(&self, user: UserId, position: Option<SyncPosition>) -> SyncChanges {
         let changes = self.store().sync(user, position, 100).await.unwrap();
         assert!(!changes.more);
         changes

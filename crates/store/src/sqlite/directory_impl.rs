@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sparrow_protocol::{ConversationId, DeviceId, Role, Seq, Timestamp, UserId, Username};
 
-use super::{Sqlite, accounts, allowances, conversations, devices, own_state};
+use super::{Sqlite, accounts, allowances, conversations, devices, expiry, own_state};
 use crate::StoreError;
 use crate::directory::{
     ActivityKey, Allowance, Authenticated, Credentials, Device, DeviceLoggedIn, DeviceLogin, DeviceRefused, Directory,
@@ -164,6 +164,10 @@ impl Directory for Sqlite {
 
     async fn set_own_state(&self, user: UserId, state: OwnState, now: Timestamp) -> Result<(), StoreError> {
         self.writer.run(move |tx| own_state::set(tx, user, &state, now)).await
+    }
+
+    async fn forget_expired(&self, now: Timestamp, limit: usize) -> Result<bool, StoreError> {
+        self.writer.run(move |tx| expiry::forget(tx.db, now, limit)).await
     }
 
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

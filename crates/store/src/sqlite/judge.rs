@@ -5,8 +5,8 @@ use prost::Message as _;
 use rusqlite::OptionalExtension;
 use sparrow_protocol::{ConversationId, ConversationKind, EntryKind, Role, Seq, Timestamp, UserId, v1};
 
+use super::expiry::KEYS_KEPT_MS;
 use super::heads::{Head, Heads};
-use super::open::DAY_MS;
 use super::row::{Sql, conversation_id};
 use super::writer::Tx;
 use super::{entry, membership, own_state};
@@ -405,7 +405,7 @@ fn keyed_conversation(tx: &Tx<'_>, sender: UserId, key: &str, now: Timestamp) ->
         .prepare_cached(
             "SELECT conversation_id FROM idempotency_keys WHERE sender_id = $1 AND key = $2 AND created > $3",
         )?
-        .query_row((sender.get(), key, now.millis() - DAY_MS), |row| conversation_id(row, 0))
+        .query_row((sender.get(), key, now.millis() - KEYS_KEPT_MS), |row| conversation_id(row, 0))
         .optional()
 }
 

@@ -6,7 +6,7 @@
 //! - `append`, `judge` and `heads`: the transaction of a batch; `membership`: who is in a conversation; `cursors`.
 //! - `entry`, `positions`, `walk`: the rows of a log, where they are, and going over them.
 //! - `pull`, `sync`, `unread`: reading a log as one user may see it.
-//! - `accounts`, `devices`, `conversations`, `own_state`: the directory.
+//! - `accounts`, `devices`, `conversations`, `own_state`: the directory; `expiry`: forgetting what is over.
 //! - `log_impl`, `directory_impl`: the traits, each method a job for the writer or a reader.
 //!
 //! An I/O error while a transaction commits leaves open whether it is stored. The process then ends (`abort`): after the
@@ -22,6 +22,7 @@ mod devices;
 mod directory_impl;
 mod entry;
 mod epoch;
+mod expiry;
 mod group;
 mod heads;
 mod judge;

@@ -1,4 +1,4 @@
-//! Opening a database: its directory and files, the lock, the schema, what is made with it, and what is cleaned up.
+//! Opening a database: its directory and files, the lock, the schema, what is made with it, and its first rows.
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,6 @@ const STATEMENTS: usize = 256;
 /// The writer's page cache: 32 MiB, given as negative KiB. SQLite's own 2 MiB write pages of a large batch out before its
 /// commit and read them again.
 const WRITER_CACHE: i64 = -32 * 1024;
-
-/// Deleted own state is known for so long.
-const DELETIONS_KEPT_MS: i64 = 90 * DAY_MS;
-/// A day.
-pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +58,7 @@ pub enum OpenError {
 }
 
 impl Sqlite {
-    /// Opens the database in this directory, or makes both. Blocks; `now` dates what is made or cleaned up.
+    /// Opens the database in this directory, or makes both. Blocks; `now` dates what is made.
     ///
     /// One process at a time: a second one is refused until the first has dropped its last handle.
     pub fn open(directory: &Path, options: &Options, now: Timestamp) -> Result<Self, OpenError> {
@@ -148,28 +143,12 @@ fn forbid_writes(db: Connection) -> Sql<Connection> {
     Ok(db)
 }
 
-/// What every opening does, in one transaction: the system's account, the epoch, and forgetting what is over.
+/// What every opening does, in one transaction: the system's account and the epoch.
 fn prepare(db: &Connection, noted: Option<i64>, now: Timestamp) -> Sql<()> {
     db.execute(
         "INSERT INTO users (id, name, name_key, display_name, created) VALUES ($1, 'sparrow', 'sparrow', 'Sparrow', $2)
          ON CONFLICT (id) DO NOTHING",
         (SYSTEM_USER.get(), now.millis()),
     )?;
-    epoch::settle(db, noted)?;
-    db.execute("DELETE FROM idempotency_keys WHERE created < $1", [now.millis() - DAY_MS])?;
-    db.execute("DELETE FROM refresh_tokens WHERE expires < $1", [now.millis()])?;
-    purge_deletions(db, now)
-}
-
-/// Forgets deletions of own state that are older than 90 days. A `Sync` from before the last of them is answered in full.
-fn purge_deletions(db: &Connection, now: Timestamp) -> Sql<()> {
-    let before = now.millis() - DELETIONS_KEPT_MS;
-    let last: Option<i64> =
-        db.query_row("SELECT MAX(changed) FROM own_state WHERE value = '' AND written < $1", [before], |row| {
-            row.get(0)
-        })?;
-    let Some(last) = last else { return Ok(()) };
-    db.execute("DELETE FROM own_state WHERE value = '' AND written < $1", [before])?;
-    let purged = epoch::number_fact(db, epoch::PURGED)?.max(last);
-    epoch::set_fact(db, epoch::PURGED, &purged.to_string())
+    epoch::settle(db, noted)
 }

@@ -349,19 +349,3 @@ async fn closing_empties_the_write_ahead_log() {
     world.store().close().await.unwrap();
     assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
 }
-
-#[tokio::test]
-async fn old_deletions_are_forgotten_and_older_positions_answered_in_full() {
-    let mut world = SqliteWorld::new();
-    let ann = world.user("ann").await;
-    let state = |value: &str| crate::log::OwnState { kind: "draft".into(), key: "a".into(), value: value.into() };
-    let long_ago = Timestamp::from_millis(START - 91 * 24 * 60 * 60 * 1_000);
-    world.store().set_own_state(ann, state("x"), long_ago).await.unwrap();
-    let before = world.store().sync(ann, None, 10).await.unwrap().next;
-    world.store().set_own_state(ann, state(""), long_ago).await.unwrap();
-    let after = world.store().sync(ann, Some(before.clone()), 10).await.unwrap();
-    assert_eq!((after.full, after.states), (false, vec![state("")]));
-    world.reopen();
-    assert!(world.store().sync(ann, Some(before), 10).await.unwrap().full);
-    assert!(!world.store().sync(ann, Some(after.next), 10).await.unwrap().full);
-}
