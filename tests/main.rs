@@ -17,6 +17,7 @@ mod isolated;
 mod metrics;
 mod monotone;
 mod ordering;
+mod paced;
 mod people;
 mod private;
 mod process;
