@@ -23,8 +23,8 @@ async fn two_people_chat_through_a_kill_and_miss_nothing() {
     ann.sees(&["bob→ann", "] hello yourself"]).await;
 
     node.kill();
-    ann.sees(&["disconnected"]).await;
-    bob.sees(&["disconnected"]).await;
+    ann.sees(&["no connection"]).await;
+    bob.sees(&["no connection"]).await;
     ann.say("are you still there?");
     ann.sees(&["waiting", "are you still there?"]).await;
     node.restart().await;

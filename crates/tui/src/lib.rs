@@ -2,14 +2,15 @@
 //!
 //! Three parts of it are pure and know neither terminal nor network: `state` (an event goes in, effects come out),
 //! `view` (a state is drawn) and `input` (a key becomes an action). `run` owns the terminal and the client and joins
-//! them. [`command`], [`emoji`] and [`text`] are shared with plain chat, so that both understand the same lines.
+//! them. [`command`], [`emoji`], [`locale`] and [`text`] are shared with plain chat, so that both understand the same lines
+//! and say the same words.
 
 pub mod command;
 mod effects;
 pub mod emoji;
 mod geometry;
 mod input;
-mod locale;
+pub mod locale;
 mod rows;
 mod run;
 mod search;

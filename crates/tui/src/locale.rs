@@ -1,15 +1,17 @@
-//! Every text that the screen shows, in each language: one table, a line in two languages side by side.
+//! Every text that the terminal clients show, full-screen and plain, in each language: one table, a line in two languages
+//! side by side.
 //!
 //! `{0}`, `{1}` stand for what [`fill`] puts in. What the server says of an error is shown in English where its code
 //! has no line here.
 
 use jiff::civil::Date;
-use sparrow_client::Error;
-use sparrow_protocol::Code;
+use sparrow_client::{DisconnectReason, Error, LogOutReason};
+use sparrow_protocol::{CloseCode, Code};
 
 use crate::command::Verb;
+use crate::text::clean_line;
 
-/// A language of the screen.
+/// A language of the terminal clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Language {
     /// English.
@@ -32,7 +34,8 @@ impl Language {
         locale.map_or(Self::English, |locale| Self::of_locale(&locale))
     }
 
-    pub(crate) fn texts(self) -> &'static Texts {
+    /// Its texts.
+    pub fn texts(self) -> &'static Texts {
         match self {
             Self::English => &ENGLISH,
             Self::Chinese => &CHINESE,
@@ -44,7 +47,10 @@ macro_rules! texts {
     ($($name:ident: $english:literal, $chinese:literal;)+) => {
         /// The texts of one language.
         #[derive(Debug, PartialEq, Eq)]
-        pub(crate) struct Texts { language: Language, $(pub(crate) $name: &'static str),+ }
+        pub struct Texts {
+            language: Language,
+            $(#[doc = concat!("\"", $english, "\"")] pub $name: &'static str),+
+        }
 
         static ENGLISH: Texts = Texts { language: Language::English, $($name: $english),+ };
         static CHINESE: Texts = Texts { language: Language::Chinese, $($name: $chinese),+ };
@@ -81,10 +87,18 @@ texts! {
     catching_up: "catching up...", "正在同步……";
     reconnecting: "no connection ({0}); next try in {1} s", "连接已断开（{0}），{1} 秒后重试";
     reconnecting_now: "no connection ({0}); trying again...", "连接已断开（{0}），正在重试……";
-    network: "network", "网络";
+    unreachable: "server not reachable", "无法连接服务器";
+    network: "network trouble", "网络中断";
     untrusted: "certificate not trusted", "证书不受信任";
     silence: "server is silent", "服务器无响应";
     goodbye: "server: {0}", "服务器：{0}";
+    restarting: "server restarts", "服务器正在重启";
+    busy: "server is busy", "服务器繁忙";
+    ended: "logged out ({0}); start again and log in", "已退出登录（{0}）；请重新启动并登录";
+    word_requested: "as you asked", "由你操作";
+    word_revoked: "this device was logged out", "此设备已被登出";
+    word_replaced: "replaced by another log-in or a newer connection of this device", "已在别处登录，或此设备有更新的连接";
+    word_unauthenticated: "the server does not accept this device any more", "服务器不再接受此设备";
     protocol: "protocol error", "协议错误";
     waiting: "{0} unsent", "{0} 条待发送";
     failed: "{0} failed", "{0} 条发送失败";
@@ -210,10 +224,40 @@ texts! {
     rate_limited: "too fast; wait a moment", "操作太频繁，请稍候";
     unavailable: "the server cannot do this now; try again later", "服务器暂时无法处理，请稍后再试";
     storage_full: "the server's disk is full; tell its operator", "服务器磁盘已满，请联系管理员";
+    store_failed: "what is received cannot be kept any more; check that the disk has room, and start again",
+        "无法继续保存收到的消息；请检查磁盘空间后重新启动";
+
+    // Before and after the screen.
+    password: "Password of {0}: ", "{0} 的密码：";
+    no_password: "a password is needed; give --password-file FILE or set SPARROW_PASSWORD",
+        "需要密码；请用 --password-file FILE 或设置 SPARROW_PASSWORD";
+    left_unsent: "{0} messages are not sent; they wait for the next start", "有 {0} 条消息未发送；下次启动时继续发送";
+
+    // Lines of plain chat, which scripts read; `sparrow chat --help` promises them.
+    plain_opened: "open: {0}", "当前会话：{0}";
+    plain_waiting: "waiting →{0}: {1}", "等待发送 →{0}：{1}";
+    plain_failed: "failed →{0}: {1}", "发送失败 →{0}：{1}";
+    plain_delivered: "delivered →{0} #{1} by {2}", "已送达 →{0} #{1}（{2}）";
+    plain_read: "read →{0} #{1} by {2}", "已读 →{0} #{1}（{2}）";
+    plain_gone: "gone →{0}: {1}", "丢失 →{0}：{1}";
+    plain_lagged: "{0} events were too fast to show", "有 {0} 个事件来不及显示";
+    plain_conversations: "conversations: {0}", "会话：{0}";
+    plain_online: "online: {0}", "在线：{0}";
+    plain_users: "users: {0}", "用户：{0}";
+    plain_nobody: "nobody", "无";
+    plain_no_search: "this works full-screen only; :history shows earlier messages", "仅全屏模式可搜索；:history 显示更早的消息";
+    plain_info: "you are {0} (user {1}, device {2}), at {3}; open: {4}", "你是 {0}（用户 {1}，设备 {2}），服务器 {3}；当前会话：{4}";
+    plain_role: "{0} changed the role of {1}", "{0} 更改了 {1} 的角色";
+    plain_settings: "{0} changed the settings", "{0} 更改了设置";
+    plain_emoji: "emoji {0}/{1}: {2}", "表情 {0}/{1}：{2}";
+    plain_notes: "notes", "备忘";
+    plain_system: "system", "系统";
+    plain_help: "text: send to the open conversation; NAME;;text: send to a user; ::text: text that begins with a colon",
+        "文字：发送到当前会话；名字;;文字：发送给用户；::文字：以冒号开头的文字";
 }
 
 /// A text with `{0}`, `{1}`, ... replaced. What is put in is not looked at again.
-pub(crate) fn fill(text: &str, values: &[&str]) -> String {
+pub fn fill(text: &str, values: &[&str]) -> String {
     let mut filled = String::with_capacity(text.len() + 32);
     let mut rest = text;
     while let Some(at) = rest.find('{') {
@@ -252,7 +296,7 @@ impl Texts {
     }
 
     /// One sentence for an error of the SDK: the server's own in English, by its code in other languages.
-    pub(crate) fn trouble(&self, error: &Error) -> String {
+    pub fn trouble(&self, error: &Error) -> String {
         match error {
             Error::NotConnected | Error::Unreachable(_) => self.not_connected.to_owned(),
             Error::LoggedOut => self.logged_out.to_owned(),
@@ -264,7 +308,7 @@ impl Texts {
     }
 
     /// One sentence for a refusal.
-    pub(crate) fn refusal(&self, code: &str, message: &str) -> String {
+    pub fn refusal(&self, code: &str, message: &str) -> String {
         let is = |known: Code| code == known.as_str();
         let known = match () {
             () if is(Code::NotFound) => self.not_found,
@@ -276,9 +320,46 @@ impl Texts {
             () => "",
         };
         if !message.is_empty() && (self.language == Language::English || known.is_empty()) {
-            return crate::text::clean_line(message);
+            return clean_line(message);
         }
         if known.is_empty() { code.to_owned() } else { known.to_owned() }
+    }
+
+    /// Why there is no connection.
+    pub fn no_connection(&self, reason: &DisconnectReason) -> String {
+        match reason {
+            DisconnectReason::Unreachable => self.unreachable.to_owned(),
+            DisconnectReason::Untrusted => self.untrusted.to_owned(),
+            DisconnectReason::Network(_) => self.network.to_owned(),
+            DisconnectReason::Silence => self.silence.to_owned(),
+            DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => self.said(word),
+            DisconnectReason::Storage(words) => clean_line(words),
+            _ => self.protocol.to_owned(),
+        }
+    }
+
+    fn said(&self, word: &str) -> String {
+        let codes = [CloseCode::Shutdown, CloseCode::Overloaded, CloseCode::Idle, CloseCode::Slow];
+        match codes.into_iter().find(|code| code.as_str() == word) {
+            Some(CloseCode::Shutdown) => self.restarting.to_owned(),
+            Some(CloseCode::Overloaded) => self.busy.to_owned(),
+            Some(_) => self.network.to_owned(),
+            None if word == Code::RateLimited.as_str() => self.rate_limited.to_owned(),
+            None if word == Code::Unavailable.as_str() => self.unavailable.to_owned(),
+            None => fill(self.goodbye, &[&clean_line(word)]),
+        }
+    }
+
+    /// That the session is over, and why.
+    pub fn over(&self, reason: &LogOutReason) -> String {
+        let why = match reason {
+            LogOutReason::Requested => self.word_requested.to_owned(),
+            LogOutReason::Server(word) if word == CloseCode::Revoked.as_str() => self.word_revoked.to_owned(),
+            LogOutReason::Server(word) if word == CloseCode::Replaced.as_str() => self.word_replaced.to_owned(),
+            LogOutReason::Server(word) => clean_line(word),
+            _ => self.word_unauthenticated.to_owned(),
+        };
+        fill(self.ended, &[&why])
     }
 
     /// A day, as the line between two days shows it.

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use sparrow_client::{Carrier, Client, Codec, Credentials, Error, Options, Start, Store, StoredSession};
 use sparrow_protocol::{Code, Username};
+use sparrow_tui::locale::{Texts, fill};
 
-use super::language::{Language, Text};
 use super::{ChatArgs, FrameCodec, Quit, Transport};
 
 const TCP_PORT: u16 = 7701;
 
 /// A client of the user that the arguments name: with the tokens of the last time, or else with a password.
-pub(super) async fn client(args: &ChatArgs, language: Language) -> Result<Client, Quit> {
+pub(super) async fn client(args: &ChatArgs, texts: &'static Texts) -> Result<Client, Quit> {
     let name = Username::parse(&args.user).map_err(|e| Quit::usage(format!("--user: {e}")))?;
     let directory = directory(args, &name)?;
     let options = options(args, directory.clone())?;
     if let Some(stored) = StoredSession::load(&directory)? {
         return Ok(Client::resume(stored, options).await?);
     }
-    let credentials = Credentials { name: args.user.clone(), password: password(args, language)? };
+    let credentials = Credentials { name: args.user.clone(), password: password(args, texts)? };
     if args.register {
         match Client::register(&args.server, credentials.clone(), options.clone()).await {
             Err(error) if error.code() == Some(Code::NameTaken.as_str()) => {}
@@ -106,7 +106,7 @@ fn as_file_name(text: &str) -> String {
     name
 }
 
-fn password(args: &ChatArgs, language: Language) -> Result<String, Quit> {
+fn password(args: &ChatArgs, texts: &'static Texts) -> Result<String, Quit> {
     if let Some(path) = &args.password_file {
         return read_password(path);
     }
@@ -114,9 +114,9 @@ fn password(args: &ChatArgs, language: Language) -> Result<String, Quit> {
         return Ok(password);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Quit::usage(language.text(Text::NoPassword, &[])));
+        return Err(Quit::usage(texts.no_password));
     }
-    Ok(rpassword::prompt_password(language.text(Text::Password, &[&args.user]))?)
+    Ok(rpassword::prompt_password(fill(texts.password, &[&args.user]))?)
 }
 
 fn read_password(path: &Path) -> Result<String, Quit> {

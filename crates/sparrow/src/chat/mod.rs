@@ -2,7 +2,6 @@
 //! full-screen in `sparrow-tui`.
 
 mod input;
-mod language;
 mod login;
 mod names;
 mod output;
@@ -13,8 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-
-use self::language::Language;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use sparrow_tui::Language;
 
 /// Nothing went wrong.
 const OK: u8 = 0;
@@ -94,7 +93,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_enum, default_value = "proto")]
     codec: FrameCodec,
     /// The language [default: that of LANG]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = PossibleValuesParser::new(["en", "zh"]).map(|name| Language::of_locale(&name)))]
     lang: Option<Language>,
 }
 
@@ -150,11 +149,12 @@ pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn chat(args: ChatArgs, language: Language) -> Result<u8, Quit> {
-    let client = login::client(&args, language).await?;
+    let texts = language.texts();
+    let client = login::client(&args, texts).await?;
     let outcome = if screen::is_wanted(&args) {
         screen::run(&client, &args, language).await
     } else {
-        plain::run(&client, language).await
+        plain::run(&client, texts).await
     };
     client.close().await;
     outcome

@@ -6,20 +6,20 @@ use sparrow_client::{Client, ConversationState};
 use sparrow_protocol::ConversationKind;
 use sparrow_tui::text::clean_line;
 
-use super::language::{Language, Text};
+use sparrow_tui::locale::Texts;
 
 /// Names to show.
 pub(super) struct Names {
-    language: Language,
+    texts: &'static Texts,
     me: String,
     users: HashMap<i64, String>,
     conversations: HashMap<i64, ConversationState>,
 }
 
 impl Names {
-    pub(super) fn new(client: &Client, language: Language) -> Self {
+    pub(super) fn new(client: &Client, texts: &'static Texts) -> Self {
         let users = HashMap::from([(client.user_id(), client.user_name())]);
-        Self { language, me: client.user_name(), users, conversations: HashMap::new() }
+        Self { texts, me: client.user_name(), users, conversations: HashMap::new() }
     }
 
     /// Learns of a conversation, or of its change.
@@ -40,8 +40,8 @@ impl Names {
         let Some(state) = self.conversations.get(&conversation) else { return conversation.to_string() };
         match state.kind.parse() {
             Ok(ConversationKind::Direct) => clean_line(&state.peer_name),
-            Ok(ConversationKind::SelfNotes) => self.language.text(Text::SelfNotes, &[]),
-            Ok(ConversationKind::System) => self.language.text(Text::System, &[]),
+            Ok(ConversationKind::SelfNotes) => self.texts.plain_notes.to_owned(),
+            Ok(ConversationKind::System) => self.texts.plain_system.to_owned(),
             Ok(ConversationKind::Group | ConversationKind::Channel) | Err(_) => clean_line(&state.name),
         }
     }

@@ -6,12 +6,11 @@ mod show;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use sparrow_client::{Client, DisconnectReason, Event, Events, LogOutReason};
-use sparrow_tui::text::clean_line;
+use sparrow_client::{Client, Event, Events, LogOutReason};
+use sparrow_tui::locale::{Texts, fill};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::input::{Input, Typed};
-use super::language::{Language, Text};
 use super::names::Names;
 use super::output::{Output, complain};
 use super::{FAILED, OK, Quit, REFUSED};
@@ -36,7 +35,7 @@ enum Ending {
     /// `:q`, or the end of the input.
     WhenSent,
     /// By the server.
-    LoggedOut(String),
+    LoggedOut(LogOutReason),
 }
 
 /// What a typed line led to.
@@ -47,7 +46,7 @@ enum Next {
 
 struct Chat<'a> {
     client: &'a Client,
-    language: Language,
+    texts: &'static Texts,
     names: Names,
     out: Output,
     /// Where text goes.
@@ -69,13 +68,13 @@ struct Chat<'a> {
 }
 
 /// Chats until the user quits; answers the exit code.
-pub(super) async fn run(client: &Client, language: Language) -> Result<u8, Quit> {
+pub(super) async fn run(client: &Client, texts: &'static Texts) -> Result<u8, Quit> {
     let mut events = client.events();
     let (mut input, printer) = Input::start();
     let mut chat = Chat {
         client,
-        language,
-        names: Names::new(client, language),
+        texts,
+        names: Names::new(client, texts),
         out: Output::new(printer),
         open: None,
         offline: false,
@@ -128,7 +127,7 @@ impl Chat<'_> {
                         return Ok(ending);
                     },
                     // Nobody closes the client while it chats: only its store can end the stream.
-                    None => return Err(Quit { code: FAILED, message: self.language.text(Text::StoreFailed, &[]) }),
+                    None => return Err(Quit { code: FAILED, message: self.texts.store_failed.to_owned() }),
                 },
                 typed = input.next() => match typed {
                     Typed::Line(line) => if let Next::End(ending) = self.typed(&line, input.is_terminal()).await? {
@@ -145,7 +144,7 @@ impl Chat<'_> {
         match ending {
             Ending::AtOnce => return Ok(OK),
             Ending::LoggedOut(why) => {
-                complain(&self.language.text(Text::LoggedOut, &[&why]));
+                complain(&self.texts.over(&why));
                 return Ok(REFUSED);
             }
             Ending::WhenSent => {}
@@ -155,7 +154,7 @@ impl Chat<'_> {
             match timeout_at(deadline, events.next()).await {
                 Ok(Some(event)) => {
                     if let Next::End(Ending::LoggedOut(why)) = self.event(event).await? {
-                        complain(&self.language.text(Text::LoggedOut, &[&why]));
+                        complain(&self.texts.over(&why));
                         return Ok(REFUSED);
                     }
                 }
@@ -167,7 +166,7 @@ impl Chat<'_> {
             self.send_reads().await;
         }
         if !self.pending.is_empty() {
-            complain(&self.language.text(Text::Unsent, &[&self.pending.len().to_string()]));
+            complain(&fill(self.texts.left_unsent, &[&self.pending.len().to_string()]));
         }
         Ok(if self.pending.is_empty() && self.failures == 0 { OK } else { FAILED })
     }
@@ -183,19 +182,20 @@ impl Chat<'_> {
         match event {
             Event::Connected { .. } => {
                 self.offline = false;
-                self.out.aside(&self.language.text(Text::Connected, &[]));
+                self.out.aside(self.texts.connected);
             }
             Event::Disconnected { reason, retry_in } => {
                 self.offline = true;
                 let seconds = format!("{:.1}", retry_in.as_secs_f64());
-                self.out.aside(&self.language.text(Text::Disconnected, &[&self.explain(reason), &seconds]));
+                self.out.aside(&fill(self.texts.reconnecting, &[&self.texts.no_connection(&reason), &seconds]));
             }
             Event::Entry(entry) => self.entry(entry).await?,
             Event::Failed(failed) => {
                 self.pending.remove(&failed.local_id);
                 self.failures += 1;
                 let name = self.names.conversation(failed.conversation_id);
-                self.notice(Text::Failed, &[&name, &failed.message])?;
+                let why = self.texts.refusal(&failed.code, &failed.message);
+                self.notice(self.texts.plain_failed, &[&name, &why])?;
             }
             Event::Receipt(receipt) => {
                 let reached = self.reached.entry((receipt.conversation_id, receipt.user_id)).or_default();
@@ -210,32 +210,11 @@ impl Chat<'_> {
                 }
             }
             Event::EpochChanged { lost } => self.epoch_changed(lost)?,
-            Event::Lagged { missed } => self.notice(Text::Lagged, &[&missed.to_string()])?,
-            Event::LoggedOut { reason } => {
-                let why = match reason {
-                    LogOutReason::Server(word) => word,
-                    LogOutReason::Unauthenticated => "unauthenticated".to_owned(),
-                    _ => String::new(),
-                };
-                return Ok(Next::End(Ending::LoggedOut(why)));
-            }
+            Event::Lagged { missed } => self.notice(self.texts.plain_lagged, &[&missed.to_string()])?,
+            Event::LoggedOut { reason } => return Ok(Next::End(Ending::LoggedOut(reason))),
             // Typing and own state have no line; what is sent is shown as an entry.
             _ => {}
         }
         Ok(Next::Continue)
-    }
-
-    /// Why there is no connection, for a person.
-    fn explain(&self, reason: DisconnectReason) -> String {
-        let (text, words) = match reason {
-            DisconnectReason::Unreachable => (Text::Unreachable, String::new()),
-            DisconnectReason::Untrusted => (Text::Untrusted, String::new()),
-            DisconnectReason::Silence => (Text::Silence, String::new()),
-            DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => (Text::ServerSays, word),
-            DisconnectReason::Protocol(_) => (Text::Protocol, String::new()),
-            DisconnectReason::Storage(words) => return words,
-            _ => (Text::ConnectionLost, String::new()),
-        };
-        self.language.text(text, &[&clean_line(&words)])
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use sparrow_client::{Client, LogOutReason};
-use sparrow_tui::{Exit, Options};
+use sparrow_client::Client;
+use sparrow_tui::locale::fill;
+use sparrow_tui::{Exit, Language, Options};
 
-use super::language::{Language, Text};
 use super::output::complain;
 use super::{ChatArgs, FAILED, OK, Quit, REFUSED};
 
@@ -16,25 +16,15 @@ pub(super) fn is_wanted(args: &ChatArgs) -> bool {
 
 /// Chats full-screen until the user leaves; answers the exit code.
 pub(super) async fn run(client: &Client, args: &ChatArgs, language: Language) -> Result<u8, Quit> {
-    let screen = match language {
-        Language::En => sparrow_tui::Language::English,
-        Language::Zh => sparrow_tui::Language::Chinese,
-    };
-    let options = Options { language: screen, mouse: args.mouse, ..Options::of_environment(args.server.clone()) };
+    let texts = language.texts();
+    let options = Options { language, mouse: args.mouse, ..Options::of_environment(args.server.clone()) };
     let exit = sparrow_tui::run(client.clone(), options).await;
     let unsent = client.outbox().await?.len();
     if unsent > 0 {
-        complain(&language.text(Text::Unsent, &[&unsent.to_string()]));
+        complain(&fill(texts.left_unsent, &[&unsent.to_string()]));
     }
     match exit.map_err(|error| Quit { code: FAILED, message: error.to_string() })? {
-        Exit::LoggedOut(reason) => {
-            let why = match &reason {
-                LogOutReason::Server(word) => word,
-                LogOutReason::Requested => "requested",
-                _ => "unauthenticated",
-            };
-            Err(Quit { code: REFUSED, message: language.text(Text::LoggedOut, &[why]) })
-        }
+        Exit::LoggedOut(reason) => Err(Quit { code: REFUSED, message: texts.over(&reason) }),
         Exit::Quit | Exit::Terminated => Ok(OK),
     }
 }

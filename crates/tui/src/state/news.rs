@@ -1,6 +1,6 @@
 //! What the SDK reports.
 
-use sparrow_client::{DisconnectReason, Entry, Event, FailedMessage, SentMessage, Signal};
+use sparrow_client::{Entry, Event, FailedMessage, SentMessage, Signal};
 
 use super::effect::Effect;
 use super::log::{Item, Log, Part};
@@ -20,7 +20,7 @@ impl State {
             Event::CaughtUp => self.caught_up(),
             Event::Disconnected { reason, retry_in } => {
                 let wait = i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX);
-                self.link = Link::Down { why: self.why(&reason), until: self.now.saturating_add(wait) };
+                self.link = Link::Down { why: self.texts.no_connection(&reason), until: self.now.saturating_add(wait) };
                 Vec::new()
             }
             Event::Entry(entry) => self.take(&entry),
@@ -94,18 +94,6 @@ impl State {
         self.log = Log::opened(self.log.new_from);
         self.log.loading = Some(Part::Latest);
         vec![Effect::History { conversation, before: 0, limit: log::PAGE, part: Part::Latest }]
-    }
-
-    fn why(&self, reason: &DisconnectReason) -> String {
-        match reason {
-            DisconnectReason::Unreachable | DisconnectReason::Network(_) => self.texts.network.to_owned(),
-            DisconnectReason::Untrusted => self.texts.untrusted.to_owned(),
-            DisconnectReason::Silence => self.texts.silence.to_owned(),
-            DisconnectReason::Goodbye(word) | DisconnectReason::Refused(word) => {
-                fill(self.texts.goodbye, &[&clean_line(word)])
-            }
-            _ => self.texts.protocol.to_owned(),
-        }
     }
 
     fn take(&mut self, entry: &Entry) -> Vec<Effect> {

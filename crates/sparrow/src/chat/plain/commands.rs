@@ -3,11 +3,11 @@
 use sparrow_client::{Error, NewGroup, User};
 use sparrow_protocol::ConversationKind;
 use sparrow_tui::command::{self, Command, UserRef, Verb};
+use sparrow_tui::locale::fill;
 use sparrow_tui::{emoji, text};
 
 use super::show::one_line;
 use super::{Chat, Ending, Next, Quit};
-use crate::chat::language::Text;
 
 /// Messages that `:history` shows if no number is given.
 const HISTORY: u32 = 20;
@@ -84,13 +84,13 @@ impl Chat<'_> {
             Command::Leave => self.leave().await,
             Command::Online => {
                 let users = self.client.users_online("").await?;
-                self.list(Text::Online, &names_of(&users.items))
+                self.list(self.texts.plain_online, &names_of(&users.items))
             }
             Command::Users(prefix) => {
                 let users = self.client.users_by_prefix(&prefix, "").await?;
-                self.list(Text::Users, &names_of(&users.items))
+                self.list(self.texts.plain_users, &names_of(&users.items))
             }
-            Command::Search(_) => Err(self.told(Text::NoSearch)),
+            Command::Search(_) => Err(self.told(self.texts.plain_no_search)),
             Command::History(count) => self.history(count.unwrap_or(HISTORY)).await,
             Command::Emoji(page) => self.emoji(page),
             Command::Retry => self.retry().await,
@@ -101,18 +101,18 @@ impl Chat<'_> {
         }
     }
 
-    fn told(&self, text: Text) -> Refused {
-        Refused::Told(self.language.text(text, &[]))
+    fn told(&self, text: &str) -> Refused {
+        Refused::Told(text.to_owned())
     }
 
     fn open(&self) -> Result<i64, Refused> {
-        self.open.ok_or_else(|| self.told(Text::NothingOpen))
+        self.open.ok_or_else(|| self.told(self.texts.open_first))
     }
 
     fn open_group(&self) -> Result<i64, Refused> {
         let open = self.open()?;
         let group = self.names.state(open).is_some_and(|state| state.kind == ConversationKind::Group.as_str());
-        if group { Ok(open) } else { Err(self.told(Text::NotGroup)) }
+        if group { Ok(open) } else { Err(self.told(self.texts.not_in_group)) }
     }
 
     /// Opens a conversation: text goes there, and what is shown of it counts as read.
@@ -122,7 +122,7 @@ impl Chat<'_> {
             self.reads.insert(conversation, *last);
         }
         let name = self.names.conversation(conversation);
-        self.notice(Text::Opened, &[&name])
+        self.notice(self.texts.plain_opened, &[&name])
     }
 
     async fn say(&mut self, conversation: i64, words: &str) -> Result<(), Refused> {
@@ -130,7 +130,7 @@ impl Chat<'_> {
         self.pending.insert(id);
         if self.offline {
             let name = self.names.conversation(conversation);
-            self.notice(Text::Waiting, &[&name, &one_line(words)])?;
+            self.notice(self.texts.plain_waiting, &[&name, &one_line(words)])?;
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Chat<'_> {
         }
         match self.names.group(name) {
             Some(group) => Ok(self.open_conversation(group)?),
-            None => Err(Refused::Told(self.language.text(Text::NoGroup, &[name]))),
+            None => Err(Refused::Told(fill(self.texts.no_group, &[name]))),
         }
     }
 
@@ -171,7 +171,7 @@ impl Chat<'_> {
             self.learn_conversations().await?;
         }
         let names = self.names.list();
-        self.list(Text::Conversations, &names)
+        self.list(self.texts.plain_conversations, &names)
     }
 
     async fn learn_conversations(&mut self) -> Result<(), Refused> {
@@ -199,7 +199,7 @@ impl Chat<'_> {
         self.client.leave(group).await?;
         self.open = None;
         let name = self.names.conversation(group);
-        Ok(self.notice(Text::Left, &[&name])?)
+        Ok(self.notice(self.texts.you_left, &[&name])?)
     }
 
     async fn history(&mut self, count: u32) -> Result<(), Refused> {
@@ -207,7 +207,7 @@ impl Chat<'_> {
         let before = self.shown.get(&conversation).map_or(0, |(first, _)| *first);
         let entries = self.client.history(conversation, before, count).await?;
         if entries.is_empty() {
-            return Ok(self.notice(Text::NoEarlier, &[])?);
+            return Ok(self.notice(self.texts.at_beginning, &[])?);
         }
         for entry in &entries {
             self.show(entry).await?;
@@ -219,7 +219,7 @@ impl Chat<'_> {
         let (page, pages) = emoji::page(number);
         let shown: Vec<String> = page.iter().map(|(name, emoji)| format!("{emoji} :{name}:")).collect();
         let number = number.clamp(1, pages).to_string();
-        Ok(self.notice(Text::EmojiPage, &[&number, &pages.to_string(), &shown.join("  ")])?)
+        Ok(self.notice(self.texts.plain_emoji, &[&number, &pages.to_string(), &shown.join("  ")])?)
     }
 
     async fn retry(&mut self) -> Result<(), Refused> {
@@ -229,7 +229,7 @@ impl Chat<'_> {
             self.pending.insert(id);
             self.client.discard(&message.local_id).await?;
         }
-        Ok(self.notice(Text::Again, &[&failed.len().to_string()])?)
+        Ok(self.notice(self.texts.retried, &[&failed.len().to_string()])?)
     }
 
     async fn discard(&mut self) -> Result<(), Refused> {
@@ -237,7 +237,7 @@ impl Chat<'_> {
         for message in &failed {
             self.client.discard(&message.local_id).await?;
         }
-        Ok(self.notice(Text::Discarded, &[&failed.len().to_string()])?)
+        Ok(self.notice(self.texts.discarded, &[&failed.len().to_string()])?)
     }
 
     async fn info(&mut self) -> Result<(), Refused> {
@@ -245,19 +245,19 @@ impl Chat<'_> {
         let (user, device) = (self.client.user_id().to_string(), self.client.device_id().to_string());
         let server = self.client.session().await.server_url;
         let open = self.open.map_or_else(String::new, |open| self.names.conversation(open));
-        Ok(self.notice(Text::Info, &[&name, &user, &device, &server, &open])?)
+        Ok(self.notice(self.texts.plain_info, &[&name, &user, &device, &server, &open])?)
     }
 
     fn help(&mut self) -> Result<(), Refused> {
-        self.notice(Text::Help, &[])?;
+        self.notice(self.texts.plain_help, &[])?;
         for verb in Verb::ALL {
             self.out.line(&format!("* {}", verb.usage())).map_err(Quit::from)?;
         }
         Ok(())
     }
 
-    fn list(&mut self, text: Text, names: &[String]) -> Result<(), Refused> {
-        let names = if names.is_empty() { self.language.text(Text::Nobody, &[]) } else { names.join(", ") };
+    fn list(&mut self, text: &str, names: &[String]) -> Result<(), Refused> {
+        let names = if names.is_empty() { self.texts.plain_nobody.to_owned() } else { names.join(", ") };
         Ok(self.notice(text, &[&names])?)
     }
 }

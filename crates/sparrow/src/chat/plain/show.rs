@@ -2,15 +2,15 @@
 
 use sparrow_client::{Entry, LostMessage, MembershipChange};
 use sparrow_protocol::EntryKind;
+use sparrow_tui::locale::fill;
 use sparrow_tui::{emoji, text};
 
 use super::{Chat, FOLLOWED, Quit};
-use crate::chat::language::Text;
 
 impl Chat<'_> {
     /// A line beginning with `*`.
-    pub(super) fn notice(&mut self, text: Text, arguments: &[&str]) -> Result<(), Quit> {
-        let line = format!("* {}", self.language.text(text, arguments));
+    pub(super) fn notice(&mut self, text: &str, arguments: &[&str]) -> Result<(), Quit> {
+        let line = format!("* {}", fill(text, arguments));
         Ok(self.out.line(&line)?)
     }
 
@@ -50,7 +50,7 @@ impl Chat<'_> {
         }
         if entry.settings.is_some() {
             let who = self.names.user(self.client, entry.sender_id).await;
-            let what = self.language.text(Text::Renamed, &[&who]);
+            let what = fill(self.texts.plain_settings, &[&who]);
             return self.about(entry, &what);
         }
         Ok(())
@@ -65,11 +65,11 @@ impl Chat<'_> {
         let sender = self.names.user(self.client, entry.sender_id).await;
         let destination = self.names.destination(entry.conversation_id, entry.sender_id);
         let own = entry.sender_id == self.client.user_id();
-        let mark = if own { format!(" {}", self.language.text(Text::Sent, &[])) } else { String::new() };
+        let mark = if own { format!(" {}", self.texts.sent.to_owned()) } else { String::new() };
         let words = if entry.damaged {
-            self.language.text(Text::Damaged, &[])
+            self.texts.damaged.to_owned()
         } else if entry.erased {
-            self.language.text(Text::Erased, &[])
+            self.texts.erased.to_owned()
         } else {
             one_line(entry.content.as_ref().map_or("", |content| &content.text))
         };
@@ -81,15 +81,15 @@ impl Chat<'_> {
         let members = change.members.iter().map(|member| member.user_id);
         let whom = self.names.users(self.client, members).await;
         let text = match change.change.as_str() {
-            "created" => Text::Created,
-            "added" => Text::Added,
-            "joined" => return self.language.text(Text::Joined, &[&whom]),
-            "left" => return self.language.text(Text::MemberLeft, &[&whom]),
-            "removed" => Text::Removed,
-            "role" => Text::Role,
+            "created" => self.texts.made_group,
+            "added" => self.texts.added,
+            "joined" => return fill(self.texts.joined, &[&whom]),
+            "left" => return fill(self.texts.left, &[&whom]),
+            "removed" => self.texts.removed,
+            "role" => self.texts.plain_role,
             other => return text::clean_line(other),
         };
-        self.language.text(text, &[&who, &whom])
+        fill(text, &[&who, &whom])
     }
 
     /// Tells which own messages of a conversation others have received or read since the last time.
@@ -109,21 +109,21 @@ impl Chat<'_> {
             }
             let who = self.names.user(self.client, user).await;
             if delivered > told.0 {
-                self.notice(Text::Delivered, &[&name, &delivered.to_string(), &who])?;
+                self.notice(self.texts.plain_delivered, &[&name, &delivered.to_string(), &who])?;
             }
             if read > told.1 {
-                self.notice(Text::Read, &[&name, &read.to_string(), &who])?;
+                self.notice(self.texts.plain_read, &[&name, &read.to_string(), &who])?;
             }
         }
         Ok(())
     }
 
     pub(super) fn epoch_changed(&mut self, lost: Vec<LostMessage>) -> Result<(), Quit> {
-        self.notice(Text::Epoch, &[&lost.len().to_string()])?;
+        self.notice(self.texts.lost, &[&lost.len().to_string()])?;
         for LostMessage { entry } in lost {
             let name = self.names.conversation(entry.conversation_id);
             let words = one_line(entry.content.as_ref().map_or("", |content| &content.text));
-            self.notice(Text::Lost, &[&name, &words])?;
+            self.notice(self.texts.plain_gone, &[&name, &words])?;
         }
         Ok(())
     }
