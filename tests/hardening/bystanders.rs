@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sparrow_protocol::{Carrier, Codec, Format, v1};
 use sparrow_testkit::{Connection, TestNode, User, eventually};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
@@ -82,7 +83,7 @@ async fn opener(node: Arc<TestNode>, attempts: Arc<AtomicU64>) {
     loop {
         ticks.tick().await;
         attempts.fetch_add(1, Ordering::Relaxed);
-        if let Ok(stream) = tokio::net::TcpStream::connect(node.tcp()).await {
+        if let Ok(stream) = TcpStream::connect(node.tcp()).await {
             held.push_back(stream);
         }
         if held.len() > 150 {
@@ -170,11 +171,29 @@ async fn crowd(
     tasks.join_all().await.into_iter().filter(|welcomed| *welcomed).count()
 }
 
+/// Sockets of nobody.
+const SILENT: usize = 5_000;
+
+/// Opens so many sockets within the time of a round, and says nothing; answers them all.
+async fn silence(node: Arc<TestNode>, sockets: usize) -> Vec<TcpStream> {
+    let (mut ticks, mut held) = (interval(Duration::from_millis(34) * MESSAGES as u32 / sockets as u32), Vec::new());
+    for _ in 0..sockets {
+        ticks.tick().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 8, 1), 0).into()).unwrap();
+        held.push(socket.connect(node.tcp()).await.unwrap());
+    }
+    held
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_sockets_of_one_user_leave_others_alone() {
+async fn ten_thousand_sockets_of_one_user_and_five_thousand_of_nobody_leave_others_alone() {
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
-    assert!(most.is_none_or(|most| most > SOCKETS as u64 + 500), "this test needs `ulimit -Hn` above 10,500");
+    assert!(
+        most.is_none_or(|most| most > (SOCKETS + SILENT) as u64 + 500),
+        "this test needs `ulimit -Hn` above 15,500"
+    );
     let node = with_default_rates().set("rates.account_logins_per_minute", "1000").start().await;
     let node = Arc::new(node);
     let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
@@ -192,7 +211,8 @@ async fn ten_thousand_sockets_of_one_user_leave_others_alone() {
     }
     let (hold, mut held) = mpsc::unbounded_channel();
     round(&mut writer, &mut reader, conversation).await;
-    let (mut company, mut misuse, mut welcomed) = (Vec::new(), Vec::new(), 0);
+    let (mut company, mut crowded, mut silent, mut welcomed) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut nobodys = Vec::new();
     for _ in 0..ROUNDS {
         // As many clients as a user may have, who behave: they come once, and stay.
         let mut calm = JoinSet::new();
@@ -202,9 +222,12 @@ async fn ten_thousand_sockets_of_one_user_leave_others_alone() {
         company.push(round(&mut writer, &mut reader, conversation).await);
         calm.shutdown().await;
         let crowd = tokio::spawn(crowd(node.clone(), devices.clone(), SOCKETS / ROUNDS, hold.clone()));
-        misuse.push(round(&mut writer, &mut reader, conversation).await);
+        crowded.push(round(&mut writer, &mut reader, conversation).await);
         welcomed += crowd.await.unwrap();
         assert!(metric(&node, "sparrow_sessions").await <= 2 + 10, "a user has ten sessions at most");
+        let silence = tokio::spawn(silence(node.clone(), SILENT / ROUNDS));
+        silent.push(round(&mut writer, &mut reader, conversation).await);
+        nobodys.extend(silence.await.unwrap());
     }
     let mut sockets = Vec::new();
     while let Ok(socket) = held.try_recv() {
@@ -214,9 +237,13 @@ async fn ten_thousand_sockets_of_one_user_leave_others_alone() {
     let limited = labelled(&node, "sparrow_limited_total", "limiter", "sessions").await;
     assert_eq!(welcomed + usize::try_from(limited).unwrap(), SOCKETS, "each was let in, or told to wait");
     assert!(welcomed < 600, "{welcomed}");
+    // Within the ten seconds that each has to say hello, two hundred of an address are there at most.
+    assert_eq!(nobodys.len(), SILENT);
+    assert!(labelled(&node, "sparrow_limited_total", "limiter", "address_connections").await > 3_000);
     eventually("the node to hold no more than ten of them", async || {
         (metric(&node, "sparrow_connections").await <= 2 + 10).then_some(())
     })
     .await;
-    assert_unaffected(company, misuse);
+    assert_unaffected(company.clone(), crowded);
+    assert_unaffected(company, silent);
 }

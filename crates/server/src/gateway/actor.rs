@@ -13,6 +13,7 @@ use bytes::Bytes;
 use sparrow_protocol::{CloseCode, Format, v1};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use tracing::{Instrument as _, Span};
 
 use super::carrier::{Carrier, Received};
 use super::connection::{Exit, flood};
@@ -46,6 +47,7 @@ enum Read {
 /// The connection of a session.
 pub(super) struct Actor<'a, C> {
     gateway: &'a Gateway,
+    span: &'a Span,
     carrier: &'a mut C,
     format: Format,
     state: Identified,
@@ -73,6 +75,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
     /// The actor of a session that was just admitted, on a connection that has used up some of its frames.
     pub(super) fn new(
         gateway: &'a Gateway,
+        span: &'a Span,
         carrier: &'a mut C,
         format: Format,
         admitted: Admitted,
@@ -84,6 +87,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
         let now = Instant::now();
         Self {
             gateway,
+            span,
             carrier,
             format,
             state: Identified::new(registered.session().clone(), limits.content_bytes),
@@ -171,7 +175,8 @@ impl<'a, C: Carrier> Actor<'a, C> {
         if self.load.is_none()
             && let Some((request, load)) = self.loads.pop_front()
         {
-            self.load = Some(begin_load(&self.gateway.node, self.state.session(), request, load));
+            let load = begin_load(&self.gateway.node, self.state.session(), request, load);
+            self.load = Some(Box::pin(load.instrument(self.span.clone())));
         }
         let Some(load) = &mut self.load else { return false };
         let Poll::Ready(answer) = load.as_mut().poll(cx) else { return false };
@@ -304,10 +309,10 @@ fn begin_load(
     session: &Arc<Session>,
     request: u32,
     load: Load,
-) -> Pin<Box<dyn Future<Output = Bytes> + Send>> {
+) -> impl Future<Output = Bytes> + Send + use<> {
     let (messaging, errors) = (node.messaging.clone(), node.metrics.errors.clone());
     let (session, user, format) = (session.clone(), session.user, session.format);
-    Box::pin(async move {
+    async move {
         let answer = match load {
             Load::Pull(pull) => {
                 messaging.session_pull(user, pull, format.codec).await.map(|page| encode(format, request, &page))
@@ -321,7 +326,7 @@ fn begin_load(
             errors.get_or_create(&failure.code.into()).inc();
             encode(format, request, &failure.to_wire())
         })
-    })
+    }
 }
 
 fn close_code(reason: EndReason) -> CloseCode {

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use sparrow_protocol::{CloseCode, Code, DeviceId, Format, v1};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument as _, Span};
 
 use super::actor::Actor;
 use super::admission::Place;
@@ -26,6 +27,7 @@ pub(super) struct Connection<C> {
     hello_due: Instant,
     frames: Bucket,
     place: Place,
+    span: Span,
     _counted: Counted,
 }
 
@@ -53,22 +55,35 @@ impl From<CloseCode> for Exit {
 impl<C: Carrier> Connection<C> {
     /// A connection whose client has to say `Hello` until `hello_due`. Boxed, because a future that is handed a value
     /// holds room for it twice.
-    pub(super) fn new(gateway: Gateway, carrier: C, format: Format, hello_due: Instant, place: Place) -> Box<Self> {
+    pub(super) fn new(
+        gateway: Gateway,
+        carrier: C,
+        format: Format,
+        hello_due: Instant,
+        place: Place,
+        span: Span,
+    ) -> Box<Self> {
         let counted = Counted::new(&gateway.node.metrics.connections);
         let frames = gateway.node.limits.new_connection();
-        Box::new(Self { gateway, carrier, format, hello_due, frames, place, _counted: counted })
+        Box::new(Self { gateway, carrier, format, hello_due, frames, place, span, _counted: counted })
     }
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self: Box<Self>) {
         // Boxed: what a log-in needs is not to be held as long as the session lives.
-        let exit = match Box::pin(self.identify()).await {
+        let span = self.span.clone();
+        let exit = match Box::pin(self.identify().instrument(span)).await {
             Ok(admitted) => {
                 let device = admitted.identity.device;
-                let span = tracing::Span::current();
-                span.record("user", admitted.identity.user.get()).record("device", device.get());
-                let mut actor =
-                    Box::new(Actor::new(&self.gateway, &mut self.carrier, self.format, admitted, self.frames));
+                self.span.record("user", admitted.identity.user.get()).record("device", device.get());
+                let mut actor = Box::new(Actor::new(
+                    &self.gateway,
+                    &self.span,
+                    &mut self.carrier,
+                    self.format,
+                    admitted,
+                    self.frames,
+                ));
                 let exit = poll_fn(|cx| actor.poll(cx)).await;
                 drop(actor);
                 self.note_seen(device).await;
@@ -76,7 +91,8 @@ impl<C: Carrier> Connection<C> {
             }
             Err(exit) => exit,
         };
-        Box::pin(self.leave(exit)).await;
+        let span = self.span.clone();
+        Box::pin(self.leave(exit).instrument(span)).await;
     }
 
     /// Notes when the device was last here; when all leave at once, `Server::shutdown` has done so in one write.

@@ -50,10 +50,11 @@ pub(crate) async fn serve_tcp(gateway: Gateway, entrance: Entrance, listener: Tc
     let entrance = Arc::new(entrance);
     accept(&gateway, &entrance, listener, |arrival| {
         let (gateway_, entrance) = (gateway.clone(), entrance.clone());
-        gateway.spawn(connection_span(), async move {
+        let span = connection_span();
+        gateway.spawn(span.clone(), async move {
             if let Some(Entered { socket, place, .. }) = Box::pin(entrance.pass(arrival)).await {
                 drop(entrance);
-                tcp::serve(gateway_, socket, place).await;
+                tcp::serve(gateway_, socket, place, span).await;
             }
         });
     })

@@ -26,8 +26,8 @@ use futures_util::FutureExt as _;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
 
 use crate::node::Node;
 
@@ -51,23 +51,23 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Runs a connection in a task of its own, inside `span`. Whatever happens in it costs nobody else anything: a panic
-    /// is counted and ends this connection alone.
+    /// Runs a connection in a task of its own. Whatever happens in it costs nobody else anything: a panic is counted, told
+    /// within `span`, and ends this connection alone.
     pub(crate) fn spawn(&self, span: Span, connection: impl Future<Output = ()> + Send + 'static) {
         let (over, metrics) = (self.over.clone(), self.node.metrics.clone());
         // Boxed here: each of the futures around it would hold room for it twice, once to be given it and once to run it.
         let contained = AssertUnwindSafe(Box::pin(connection)).catch_unwind();
-        let contained = async move {
+        self.tasks.spawn(async move {
             if let Some(Err(_panic)) = over.run_until_cancelled_owned(contained).await {
                 metrics.connection_panics.inc();
-                tracing::error!("a connection panicked; the others go on");
+                span.in_scope(|| tracing::error!("a connection panicked; the others go on"));
             }
-        };
-        self.tasks.spawn(contained.instrument(span));
+        });
     }
 }
 
-/// Around everything that is logged of a connection; whose it is, is filled in when that is known.
+/// Around everything that is logged of a connection; whose it is, is filled in when that is known. Entered where something
+/// may be logged and not with each frame, which would cost a busy node more than it tells.
 fn connection_span() -> Span {
     tracing::info_span!("connection", user = Empty, device = Empty)
 }
@@ -94,6 +94,8 @@ mod tests {
     use super::actor::Actor;
     use super::connection::Connection;
     use super::tcp::{self, TcpFrames};
+    use tracing::Span;
+
     use super::websocket::WebSocketFrames;
     use crate::messaging::Session;
 
@@ -110,7 +112,7 @@ mod tests {
             ("the future that runs one", future_bytes(Connection::<WebSocketFrames>::run), 256),
             (
                 "the future that serves TCP",
-                future_bytes(|(gateway, stream, place)| tcp::serve(gateway, stream, place)),
+                future_bytes(|(gateway, stream, place)| tcp::serve(gateway, stream, place, Span::none())),
                 512,
             ),
             ("an actor", size_of::<Actor<'_, WebSocketFrames>>(), 320),

@@ -12,6 +12,7 @@ use sparrow_protocol::{Carrier as CarrierKind, CloseCode, Codec, Format, FrameEr
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::io::poll_read_buf;
+use tracing::Span;
 
 use super::Gateway;
 use super::admission::Place;
@@ -27,12 +28,12 @@ const WRITE_BYTES: usize = 64 * 1024;
 const WRITE_SLICES: usize = 16;
 
 /// Serves a connection that was just accepted.
-pub(super) async fn serve(gateway: Gateway, mut stream: Socket, place: Place) {
+pub(super) async fn serve(gateway: Gateway, mut stream: Socket, place: Place, span: Span) {
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     match timeout_at(hello_due, exchange_prefaces(&mut stream)).await {
         Ok(Ok(Some(codec))) => {
             let format = Format { carrier: CarrierKind::Tcp, codec };
-            Connection::new(gateway, TcpFrames::new(stream), format, hello_due, place).run().await;
+            Connection::new(gateway, TcpFrames::new(stream), format, hello_due, place, span).run().await;
         }
         // Boxed: else every connection would hold the buffer that only this one needs.
         Ok(Ok(None)) => Box::pin(linger(&mut stream)).await,

@@ -59,10 +59,11 @@ pub(crate) async fn upgrade(State(gateway): State<Arc<Gateway>>, mut request: Re
     };
     let hello_due = Instant::now() + gateway.node.config.limits.hello_within;
     let (gateway, codec) = (Gateway::clone(&gateway), accepted.codec);
-    gateway.clone().spawn(connection_span(), async move {
+    let span = connection_span();
+    gateway.clone().spawn(span.clone(), async move {
         if let Some(stream) = upgraded(on_upgrade, &gateway, codec).await {
             let format = Format { carrier: CarrierKind::WebSocket, codec };
-            Connection::new(gateway, stream, format, hello_due, place).run().await;
+            Connection::new(gateway, stream, format, hello_due, place, span).run().await;
         }
     });
     accepted.into_response()
