@@ -1,6 +1,7 @@
 //! TLS of the public listeners, through the socket: whom it lets in, what a bad key file does, and how a certificate is
 //! replaced while people talk.
 
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -238,14 +239,24 @@ fn a_key_that_everybody_may_read_or_does_not_fit_is_refused_at_the_start() {
     let (authority, other) = (Authority::new(), Authority::new());
     let serve = |certificate: PathBuf, key: PathBuf| {
         let data = tempfile::tempdir().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_sparrow"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sparrow"))
             .arg("serve")
             .envs(["SPARROW_LISTEN", "SPARROW_TCP_LISTEN", "SPARROW_ADMIN_LISTEN"].map(|name| (name, "127.0.0.1:0")))
             .env("SPARROW_DATA", data.path())
             .env("SPARROW_TLS_CERTIFICATE", certificate)
             .env("SPARROW_TLS_KEY", key)
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        // One that starts says so; it must not be waited for.
+        let mut said = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        if !said.is_empty() {
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(said, "", "the node has started");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let sentences = said.lines().filter(|line| line.starts_with("sparrow: ")).count();
         assert!(output.status.code() == Some(1) && sentences == 1 && !said.contains("panicked"), "{said}");
