@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "what a failed test shows")]
 
 mod chat;
+mod evidence;
 mod node;
 mod proxy;
 mod seed;
@@ -16,8 +17,9 @@ mod wait;
 mod wire;
 
 pub use chat::{Chat, ChatOptions};
+pub use evidence::Evidence;
 pub use node::{NodeOptions, TestNode};
-pub use proxy::{Direction, Proxy};
+pub use proxy::{Direction, Door, Line, Proxy};
 pub use seed::Seed;
 pub use sparrow_loadgen::{Api, ApiError, Connection, ConnectionError};
 pub use user::{PASSWORD, User};
