@@ -33,3 +33,5 @@ pub use config::Config;
 #[doc(hidden)]
 pub use messaging::bench;
 pub use server::{Addresses, Server, StartError};
+#[doc(hidden)]
+pub use sparrow_store::faults;

@@ -16,6 +16,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core_tasks::CoreTasks;
+use crate::faults::{Step, failpoint};
 use crate::gateway::admission::Admission;
 use crate::gateway::{self, Gateway, Origins, listener};
 use crate::limits::RateLimits;
@@ -140,6 +141,7 @@ impl Server {
             tracing::warn!(%error, "it was not noted who was here last");
         }
         self.connections.close();
+        failpoint(Step::ShutdownDrain);
         self.draining.cancel();
         let connections_end = end - self.shutdown_deadline / FLUSH_SHARE;
         if timeout_at(connections_end, self.connections.wait()).await.is_err() {
@@ -147,6 +149,7 @@ impl Server {
             self.over.cancel();
             self.connections.wait().await;
         }
+        failpoint(Step::ShutdownFlush);
         if timeout_at(end, self.core.stop()).await.is_err() {
             tracing::error!("the lane was not done in time; what it holds was not acknowledged");
         }

@@ -11,6 +11,8 @@
 mod contract;
 pub mod directory;
 mod error;
+#[doc(hidden)]
+pub mod faults;
 pub mod log;
 pub mod sqlite;
 

@@ -24,7 +24,7 @@ mod wire;
 
 pub use chat::{Chat, ChatOptions};
 pub use evidence::Evidence;
-pub use faults::{Disk, FakeClock, FaultError, Snapshot, flip_bits, freeze, kill, thaw, truncate};
+pub use faults::{Disk, Failpoints, FakeClock, FaultError, Snapshot, flip_bits, freeze, kill, thaw, truncate};
 pub use node::{Node, NodeOptions};
 pub use proxy::{Direction, Door, Line, Proxy};
 pub use seed::Seed;

@@ -103,9 +103,17 @@ impl TestNode {
     /// # Panics
     /// If it does not listen within 30 s.
     pub async fn restart(&mut self) {
-        if let Err(error) = self.blocking(Node::restart).await {
+        if let Err(error) = self.try_restart().await {
             panic!("cannot start the node: {error}");
         }
+    }
+
+    /// The same where the node may refuse to start.
+    ///
+    /// # Errors
+    /// If it does not listen within 30 s.
+    pub async fn try_restart(&mut self) -> std::io::Result<()> {
+        self.blocking(Node::restart).await
     }
 
     fn node(&self) -> &Node {

@@ -12,6 +12,8 @@ use sparrow_store::log::{Interval, MemberRow};
 use sparrow_store::{Log, StoreError};
 use tokio::time::Instant;
 
+use crate::faults::{Rule, Step, broken, failpoint};
+
 /// Member rows that one worker keeps; beyond, lists that were not used lately are forgotten.
 const MAX_ROWS: usize = 500_000;
 /// Asked of [`MemberLists::at_least`]: the list as the log has it now.
@@ -89,7 +91,8 @@ impl MemberLists {
         conversation: ConversationId,
         version: i64,
     ) -> Result<Option<&MemberList>, StoreError> {
-        if self.lists.get(&conversation).is_none_or(|list| list.version < version) {
+        let as_first_read = broken(Rule::CachedMembership) && self.lists.contains_key(&conversation);
+        if !as_first_read && self.lists.get(&conversation).is_none_or(|list| list.version < version) {
             self.bring_forward(conversation).await?;
         }
         let list = self.lists.get_mut(&conversation);
@@ -112,6 +115,7 @@ impl MemberLists {
     }
 
     async fn bring_forward(&mut self, conversation: ConversationId) -> Result<(), StoreError> {
+        failpoint(Step::Members);
         let known = self.lists.get(&conversation).map_or(0, |list| list.version);
         let Some(members) = self.store.members(conversation, known).await? else {
             return Ok(());

@@ -3,6 +3,7 @@
 
 mod clock;
 mod disk;
+mod failpoints;
 mod files;
 mod process;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::path::Path;
 
 pub use clock::FakeClock;
 pub use disk::Disk;
+pub use failpoints::Failpoints;
 pub use files::{Snapshot, flip_bits, truncate};
 pub use process::{freeze, kill, thaw};
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::group::groups;
 use super::{Aside, Committed};
+use crate::faults::{Step, failpoint};
 use crate::messaging::members::{LATEST, MemberList, MemberLists};
 use crate::messaging::push::Shared;
 use crate::messaging::sessions::Sessions;
@@ -72,6 +73,7 @@ impl Worker {
     }
 
     async fn deliver(&mut self, batch: Vec<Committed>) {
+        failpoint(Step::Fanout);
         let mut by_conversation: HashMap<ConversationId, Vec<Committed>> = HashMap::new();
         for committed in batch {
             by_conversation.entry(committed.stored.entry.conversation).or_default().push(committed);
@@ -139,6 +141,7 @@ impl Worker {
 
     /// Pushes entries to whoever may see them.
     async fn pass(&mut self, conversation: ConversationId, entries: &[Committed]) {
+        failpoint(Step::Stage);
         let Some(version) = entries.iter().map(|entry| entry.stored.members_version).max() else { return };
         let list = match list_at_least(&mut self.lists, conversation, version).await {
             Ok(Some(list)) => list,
