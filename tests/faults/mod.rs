@@ -4,4 +4,4 @@
 
 mod failpoints;
 mod machine;
-//mod sabotage;
+mod sabotage;

@@ -1,7 +1,8 @@
 //! Steps at which a node can be made to fail.
 
 /// The variable that says which steps fail: `step=actions;step=actions`, with the actions of the crate `fail` (`panic`,
-/// `sleep(50)`, `3*off->panic`, `1%panic`), and `return(kill)`, which ends the process as `kill -9` does.
+/// `sleep(50)`, `3*off->panic`, `1%panic`), and `return(kill)`, which ends the process as `kill -9` does, or
+/// `return(kill 200)`, which does so after so many milliseconds at this step.
 const VARIABLE: &str = "FAILPOINTS";
 
 /// The variable that names a file with the same, which is followed while the process runs.
@@ -75,10 +76,10 @@ steps! {
 #[cfg(feature = "failpoints")]
 pub fn failpoint(step: Step) {
     fail::fail_point!(step.as_str(), |command| {
-        if command.as_deref() == Some("kill") {
-            tracing::warn!(step = step.as_str(), "a failpoint ends the process");
-            end_process();
-        }
+        let Some(wait) = command.as_deref().and_then(|command| command.strip_prefix("kill")) else { return };
+        std::thread::sleep(std::time::Duration::from_millis(wait.trim().parse().unwrap_or(0)));
+        tracing::warn!(step = step.as_str(), "a failpoint ends the process");
+        end_process();
     });
 }
 
