@@ -121,7 +121,7 @@ async fn killed_between_commit_and_publish_the_entry_is_there_once_for_everybody
 async fn a_node_that_is_slow_at_every_step_still_keeps_order() {
     let world = World::new().await;
     let (mut ann, mut bob) = (world.connect(&world.ann).await, world.connect(&world.bob).await);
-    let steps = sparrow_server::faults::Step::ALL.iter().map(|step| format!("{}=20%sleep(3)", step.as_str()));
+    let steps = sparrow_server::faults::Step::ALL.iter().map(|step| format!("{}=20%delay(3)", step.as_str()));
     world.failpoints.set(&steps.collect::<Vec<_>>().join(";")).unwrap();
     for number in 0..100 {
         ann.feed(&text(world.conversation, &number.to_string())).await.unwrap();
