@@ -14,6 +14,8 @@ mod error;
 #[doc(hidden)]
 pub mod faults;
 pub mod log;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod sqlite;
 
 pub use directory::Directory;
