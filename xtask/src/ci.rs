@@ -65,6 +65,22 @@ const STEPS: &[Step] = &[
         env: &[],
     },
     Step {
+        name: "simulation",
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "sparrow-server",
+            "--features",
+            "failpoints,sabotage",
+            "--lib",
+            "--locked",
+            "simulation::",
+        ],
+        cure: RUST,
+        env: &[("SPARROW_SIMULATION_SEEDS", "200")],
+    },
+    Step {
         name: "docs",
         command: &["cargo", "doc", "--workspace", "--no-deps", "--locked"],
         cure: RUST,

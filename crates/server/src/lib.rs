@@ -10,6 +10,7 @@ extern crate self as sparrow_server;
 mod accounts;
 mod api;
 mod clock;
+mod collections;
 pub mod config;
 mod conversations;
 mod core_tasks;
@@ -22,6 +23,8 @@ mod metrics;
 mod node;
 mod paging;
 mod server;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -163,8 +163,15 @@ impl Server {
 fn build(config: Config, clock: Clock, store: Sqlite, core: &CoreTasks) -> Arc<Node> {
     let (config, store, metrics) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>, Arc::new(Metrics::new()));
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging =
-        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), core);
+    let messaging = Messaging::start(
+        store.clone(),
+        store.clone(),
+        &config.limits,
+        limits.clone(),
+        clock.clone(),
+        metrics.clone(),
+        core,
+    );
     let accounts =
         Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
     Arc::new(Node { config, clock, metrics, limits, store, accounts, messaging })

@@ -3,7 +3,6 @@
 //! A list is brought forward by reading the rows changed since its version. Former members stay in it with their ended
 //! intervals, because entries from before their leaving may still be on their way.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use sparrow_store::log::{Interval, MemberRow};
 use sparrow_store::{Log, StoreError};
 use tokio::time::Instant;
 
+use crate::collections::HashMap;
 use crate::faults::{Rule, Step, broken, failpoint};
 
 /// Member rows that one worker keeps; beyond, lists that were not used lately are forgotten.
@@ -82,7 +82,7 @@ pub(crate) struct MemberLists {
 impl MemberLists {
     /// No lists yet.
     pub(crate) fn new(store: Arc<dyn Log>) -> Self {
-        Self { store, lists: HashMap::new(), rows: 0 }
+        Self { store, lists: HashMap::default(), rows: 0 }
     }
 
     /// The list, at `version` or later. `None` if the conversation does not exist.
@@ -127,7 +127,7 @@ impl MemberLists {
         let list = self.lists.entry(conversation).or_insert_with(|| MemberList {
             version: 0,
             kind: members.kind,
-            places: HashMap::with_capacity(members.rows.len()),
+            places: HashMap::with_capacity_and_hasher(members.rows.len(), Default::default()),
             present: 0,
             used: Instant::now(),
         });

@@ -1,6 +1,6 @@
 //! Who is connected to this node: sessions by user and by device. Nothing here knows sockets or the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 #[cfg(feature = "sabotage")]
 use std::sync::atomic::AtomicBool;
@@ -17,6 +17,7 @@ use super::gate::{Gates, Place};
 use super::outbound::{Bounds, Outbound, Pushed};
 use super::presence::Watches;
 use super::push::Shared;
+use crate::collections::HashMap;
 use crate::failure::Failure;
 #[cfg(feature = "sabotage")]
 use crate::faults::{Rule, broken};
@@ -383,7 +384,7 @@ mod tests {
             found.sort_unstable();
             found
         };
-        let few: HashMap<_, _> = [(user(2), 20), (user(9), 90)].into();
+        let few: HashMap<_, _> = [(user(2), 20), (user(9), 90)].into_iter().collect();
         let many: HashMap<_, _> = (2..100).map(|n| (user(n), n * 10)).collect();
         assert_eq!(find(&few), vec![(2, 20)]);
         assert_eq!(find(&many), vec![(2, 20), (3, 30), (4, 40), (5, 50)]);

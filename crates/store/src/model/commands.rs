@@ -53,7 +53,10 @@ impl Model {
     fn carry_out(&mut self, given: &Given<'_>) -> Judged<Stored> {
         match &given.command.action {
             Action::Message { body, .. } => {
-                if self.sender_role(given)? == Role::Subscriber {
+                let before =
+                    self.roles_before.get(&(given.command.conversation, given.command.sender)).copied().flatten();
+                let role = before.map_or_else(|| self.sender_role(given), Ok)?;
+                if role == Role::Subscriber {
                     return Err(Refusal::Forbidden);
                 }
                 self.store(given, EntryKind::Message, body.clone(), Vec::new())

@@ -28,6 +28,8 @@ pub struct Model {
     commits: i64,
     group_members: usize,
     epoch: String,
+    /// Roles that count instead of those there are, for a sender of a message.
+    roles_before: BTreeMap<(ConversationId, UserId), Option<Role>>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,9 +117,16 @@ impl Model {
         Appended { outcomes, cursors }
     }
 
-    /// True if the user is a member now. For stores that are to be wrong about it.
-    pub fn is_member(&self, conversation: ConversationId, user: UserId) -> bool {
-        self.conversations.get(&conversation).is_some_and(|conversation| conversation.role(user).is_some())
+    /// The same by a store that is wrong: who may send is judged by how things were at an earlier time.
+    pub fn append_judged_by(&mut self, batch: &Batch, earlier: &Self) -> Appended {
+        let roles = |(id, conversation): (&ConversationId, &Conversation)| {
+            let roles: Vec<_> = conversation.members.iter().map(|(user, member)| ((*id, *user), member.role)).collect();
+            roles
+        };
+        self.roles_before = earlier.conversations.iter().flat_map(roles).collect();
+        let appended = self.append(batch);
+        self.roles_before.clear();
+        appended
     }
 
     /// Every conversation with its entries, for whoever checks them all.

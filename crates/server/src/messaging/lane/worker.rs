@@ -134,7 +134,7 @@ impl Worker {
         let batch = Arc::new(Batch { now: self.clock.now(), commands, cursors });
         match self.commit(&batch, &mut gathered).await {
             Ok(appended) => {
-                self.answer(gathered, &batch.cursors, appended).await;
+                self.answer(gathered, &batch, appended).await;
                 true
             }
             Err(error) => {
@@ -176,7 +176,7 @@ impl Worker {
                 }
                 Err(StoreError::Unavailable(_)) if Instant::now() + pause < deadline => {
                     #[cfg(feature = "sabotage")]
-                    self.after_unknown(&mut batch).await;
+                    self.after_unknown(Arc::make_mut(&mut batch)).await;
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -207,7 +207,7 @@ impl Worker {
     }
 
     /// Answers first, then hands over to the fan-out.
-    async fn answer(&mut self, gathered: Gathered, advances: &[CursorAdvance], appended: Appended) {
+    async fn answer(&mut self, gathered: Gathered, batch: &Batch, appended: Appended) {
         failpoint(Step::LaneAfterCommit);
         let Gathered { mut jobs, mut reads } = gathered;
         let origins: Vec<_> = jobs.iter().map(Job::session_id).collect();
@@ -225,6 +225,10 @@ impl Worker {
 
         let committed = appended.outcomes.into_iter().zip(origins).filter_map(|(outcome, origin)| match outcome {
             Outcome::Stored(stored) => Some(Committed { stored, origin, trust: Trust::Fresh }),
+            // Stored by an attempt at this very batch whose outcome was not known: nobody was told of it yet.
+            Outcome::Duplicate(stored) if stored.entry.time == batch.now => {
+                Some(Committed { stored, origin, trust: Trust::Read })
+            }
             Outcome::Duplicate(_) | Outcome::Refused(_) | Outcome::Failed => None,
         });
         failpoint(Step::FanoutBefore);
@@ -232,8 +236,8 @@ impl Worker {
 
         let origins = readers.into_iter().chain(std::iter::repeat(None));
         let moved =
-            advances.iter().zip(appended.cursors).zip(origins).filter_map(
-                |((advance, outcome), origin)| match outcome {
+            batch.cursors.iter().zip(appended.cursors).zip(origins).filter_map(|((advance, outcome), origin)| {
+                match outcome {
                     CursorOutcome::Now { delivered, read, moved: true, members_version } => Some(CursorMoved {
                         user: advance.user,
                         conversation: advance.conversation,
@@ -250,8 +254,8 @@ impl Worker {
                         }
                         None
                     }
-                },
-            );
+                }
+            });
         self.fanout.cursors(moved);
     }
 }
