@@ -1,25 +1,65 @@
 //! Faults of the machine: no power, no room, damaged and older files, a wrong clock. Needs root, `mkfs.ext4` and
 //! libfaketime; what is missing fails with the reason.
 
-use sparrow_protocol::{Format, v1};
-use sparrow_testkit::{Disk, Evidence, FakeClock, Seed, Snapshot, TestNode, User, flip_bits, truncate};
+use rand::RngExt as _;
+use sparrow_protocol::{Command, Format, v1};
+use sparrow_testkit::{Connection, Disk, Evidence, FakeClock, Seed, Snapshot, TestNode, User, flip_bits, truncate};
+
+use tokio::sync::mpsc;
 
 use crate::support::{history, options, send, text, words};
 
 const MIB: u64 = 1024 * 1024;
 
+/// Power cuts in a test run, unless `SPARROW_POWER_CUTS` says otherwise.
+const CUTS: usize = 3;
+
 #[tokio::test]
 async fn what_was_acked_survives_a_power_cut() {
-    let mut disk = Disk::new(64 * MIB).unwrap();
+    let cuts = std::env::var("SPARROW_POWER_CUTS").map_or(CUTS, |cuts| cuts.parse().unwrap());
+    let mut random = Seed::of("power cuts").part(1);
+    let mut disk = Disk::new(96 * MIB).unwrap();
     let mut node = options().data(disk.path()).expect_error("").start().await;
     let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
     let conversation = ann.direct(&bob).await;
-    for cut in 0..3 {
-        let acked = send_many(&node, &ann, conversation, cut).await;
+    let mut acked = Vec::new();
+    for _ in 0..cuts {
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let writing = tokio::spawn(send_until_lost(ann.connect(&node, Format::ALL[0]).await, conversation, told));
+        // In the midst of it, at no particular moment.
+        for _ in 0..random.random_range(1..400) {
+            acked.push(hears.recv().await.unwrap());
+        }
         let evidence = cut_power(&mut disk, &mut node).await;
         assert_eq!(evidence.get("power_cuts"), 1, "{evidence}");
+        writing.await.unwrap();
+        while let Ok(ack) = hears.try_recv() {
+            acked.push(ack);
+        }
         let missing = missing(&node, &bob, conversation, &acked).await;
         assert_eq!(missing, 0, "of {} acked", acked.len());
+    }
+    println!("{cuts} power cuts, {} acked, 0 missing", acked.len());
+}
+
+/// Sends, many at a time, until the connection is lost; tells of every ack.
+async fn send_until_lost(mut connection: Connection, conversation: i64, acked: mpsc::UnboundedSender<v1::SendAck>) {
+    loop {
+        for number in 0..8 {
+            if connection.feed(&text(conversation, &number.to_string())).await.is_err() {
+                return;
+            }
+        }
+        if connection.flush().await.is_err() {
+            return;
+        }
+        for _ in 0..8 {
+            match connection.next().await {
+                Ok(frame) if frame.command == Some(Command::SendAck) => acked.send(frame.parse().unwrap()).unwrap(),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
     }
 }
 
