@@ -26,7 +26,7 @@ pub use chat::{Chat, ChatOptions};
 pub use evidence::Evidence;
 pub use faults::{Disk, Failpoints, FakeClock, FaultError, Snapshot, flip_bits, freeze, kill, thaw, truncate};
 pub use node::{Node, NodeOptions};
-pub use proxy::{Direction, Door, Line, Proxy};
+pub use proxy::{Direction, Door, Fate, Framing, Line, Proxy, Rule};
 pub use seed::Seed;
 pub use sparrow_loadgen::{Api, ApiError, Connection, ConnectionError};
 pub use test_node::TestNode;

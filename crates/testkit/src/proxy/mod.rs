@@ -1,11 +1,14 @@
 //! A TCP proxy that fails on demand: the network between two programs.
 //!
 //! Between a client and a node, and in the same way between a node and its database or bus. What holds for all
-//! connections (`weather`) can be changed while they live; what each direction does with its bytes is in `pump`; what
-//! was done is counted (`tally`) and is the evidence of a fault. All chance comes from one seed.
+//! connections (`weather`) can be changed while they live; what each direction does with its bytes is in `pump`; where
+//! the protocol is known (`framing`), chosen frames can be dropped, doubled, or be the last (`rules`). What was done is
+//! counted (`tally`) and is the evidence of a fault. All chance comes from one seed.
 
 mod carry;
+mod framing;
 mod pump;
+mod rules;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -24,9 +27,12 @@ use tokio::task::JoinHandle;
 
 use crate::Evidence;
 use carry::accept;
+use rules::Rules;
 use tally::Tally;
 use weather::Weather;
 
+pub use framing::Framing;
+pub use rules::{Fate, Rule};
 pub use weather::{Direction, Door, Line};
 
 /// How many bytes connections may carry before they are cut.
@@ -42,6 +48,8 @@ struct Cuts {
 struct Shared {
     target: Mutex<SocketAddr>,
     cuts: Mutex<Cuts>,
+    framing: Framing,
+    rules: Rules,
     chance: Mutex<StdRng>,
     weather: watch::Sender<Weather>,
     tally: Tally,
@@ -60,11 +68,21 @@ impl Proxy {
     /// # Errors
     /// If there is no port.
     pub async fn open(target: SocketAddr, seed: u64) -> io::Result<Self> {
+        Self::speaking(Framing::Bytes, target, seed).await
+    }
+
+    /// The same for a link whose protocol is known, so that [`Proxy::at`] can choose frames.
+    ///
+    /// # Errors
+    /// If there is no port.
+    pub async fn speaking(framing: Framing, target: SocketAddr, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target: Mutex::new(target),
             cuts: Mutex::default(),
+            framing,
+            rules: Rules::default(),
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
             weather: watch::Sender::default(),
             tally: Tally::default(),
@@ -101,10 +119,16 @@ impl Proxy {
         self.shared.weather.send_modify(|weather| weather.door = door);
     }
 
-    /// Good weather again: both directions as they were at first, the door open, no cuts to come. Connections that lost
+    /// From now on something happens to chosen frames. Rules add up; the first that fits decides.
+    pub fn at(&self, rule: Rule) {
+        self.shared.rules.add(rule);
+    }
+
+    /// Good weather again: both directions as they were at first, the door open, no cuts and no rules to come. Connections that lost
     /// bytes, or whose peer vanished, stay as they are until they end.
     pub fn heal(&self) {
         *lock(&self.shared.cuts) = Cuts::default();
+        self.shared.rules.clear();
         self.shared.weather.send_modify(Weather::heal);
     }
 

@@ -13,8 +13,9 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::framing::{Frame, Framer};
 use super::weather::Weather;
-use super::{Allowance, Direction, Line, Shared, lock};
+use super::{Allowance, Direction, Fate, Line, Shared, lock};
 
 /// Most bytes read at once.
 const PIECE: usize = 16 * 1024;
@@ -30,6 +31,8 @@ pub(super) struct Reset;
 struct Piece {
     due: Instant,
     bytes: Bytes,
+    /// The connection is reset after them.
+    is_last: bool,
 }
 
 pub(super) struct Pump<'a> {
@@ -63,11 +66,17 @@ impl<'a> Pump<'a> {
 
     async fn read(&self, mut from: ReadHalf<'_>, under_way: mpsc::Sender<Piece>) -> Result<(), Reset> {
         let mut buffer = vec![0; PIECE];
+        let mut framer = Framer::new(self.shared.framing, self.direction);
         let mut due = Instant::now();
         loop {
             let waited = self.flowing().await?;
             let length = match from.read(&mut buffer).await {
-                Ok(0) => return Ok(()),
+                Ok(0) => {
+                    let rest = Piece { due, bytes: framer.rest(), is_last: false };
+                    // Nobody to take it is as good as nobody to hear of the end.
+                    drop(under_way.send(rest).await);
+                    return Ok(());
+                }
                 Ok(length) => length,
                 Err(_) if self.is_deaf() => {
                     self.shared.tally.swallowed_ends.add(1);
@@ -87,9 +96,13 @@ impl<'a> Pump<'a> {
                 self.shared.tally.delayed_bytes.add(length);
             }
             due = due.max(Instant::now() + delay);
-            let bytes = Bytes::copy_from_slice(&buffer[..length]);
-            if under_way.send(Piece { due, bytes }).await.is_err() {
-                return Ok(());
+            framer.feed(&buffer[..length]);
+            while let Some(frame) = framer.next() {
+                for (bytes, is_last) in self.decide(&frame) {
+                    if under_way.send(Piece { due, bytes, is_last }).await.is_err() {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -111,7 +124,7 @@ impl<'a> Pump<'a> {
                 self.deaf.store(true, Ordering::Relaxed);
                 self.shared.tally.swallowed_ends.add(1);
             }
-            if lock(self.allowance).is_used_up() {
+            if piece.is_last || lock(self.allowance).is_used_up() {
                 return Err(Reset);
             }
         }
@@ -140,6 +153,28 @@ impl<'a> Pump<'a> {
             bytes = later;
         }
         Ok(())
+    }
+
+    /// What is passed on of a frame, and whether that is the end.
+    fn decide(&self, frame: &Frame) -> impl Iterator<Item = (Bytes, bool)> + use<> {
+        let tally = &self.shared.tally;
+        let bytes = frame.bytes.clone();
+        let passed = match self.shared.rules.fate(self.direction, frame) {
+            None => [Some((bytes, false)), None],
+            Some(Fate::Dropped) => {
+                tally.dropped_frames.add(1);
+                [None, None]
+            }
+            Some(Fate::Doubled) => {
+                tally.doubled_frames.add(1);
+                [Some((bytes.clone(), false)), Some((bytes, false))]
+            }
+            Some(fate @ (Fate::CutBefore | Fate::CutAfter)) => {
+                tally.cut_frames.add(1);
+                [Some((if fate == Fate::CutAfter { bytes } else { Bytes::new() }, true)), None]
+            }
+        };
+        passed.into_iter().flatten()
     }
 
     /// Waits while the direction is stalled; true if it had to.

@@ -18,6 +18,9 @@ pub(super) struct Tally {
     pub(super) dropped_bytes: Counter,
     pub(super) torn_writes: Counter,
     pub(super) resets: Counter,
+    pub(super) dropped_frames: Counter,
+    pub(super) doubled_frames: Counter,
+    pub(super) cut_frames: Counter,
     pub(super) swallowed_ends: Counter,
     pub(super) refused_connections: Counter,
     pub(super) silent_connections: Counter,
@@ -83,6 +86,9 @@ impl Tally {
             .and("dropped_bytes", self.dropped_bytes.get())
             .and("torn_writes", self.torn_writes.get())
             .and("resets", self.resets.get())
+            .and("dropped_frames", self.dropped_frames.get())
+            .and("doubled_frames", self.doubled_frames.get())
+            .and("cut_frames", self.cut_frames.get())
             .and("swallowed_ends", self.swallowed_ends.get())
             .and("refused_connections", self.refused_connections.get())
             .and("silent_connections", self.silent_connections.get())

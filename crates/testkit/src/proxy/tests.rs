@@ -185,3 +185,28 @@ async fn a_door_that_is_not_open_refuses_or_says_nothing() {
     ends.proxy.heal();
     ends.connect().await;
 }
+
+#[tokio::test]
+async fn chosen_frames_are_dropped_doubled_or_the_last() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::speaking(Framing::Nats, listener.local_addr().unwrap(), 1).await.unwrap();
+    let ends = Ends { proxy, listener };
+    let (mut client, mut node) = ends.connect().await;
+    ends.proxy.at(Rule { after: 1, ..Rule::next(Direction::Down, "MSG", Fate::Dropped) });
+    ends.proxy.at(Rule::next(Direction::Down, "PING", Fate::Doubled));
+    node.write_all(b"MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\nPING\r\nMSG a 1 1\r\n3\r\n").await.unwrap();
+    let expected = b"MSG a 1 1\r\n1\r\nPING\r\nPING\r\nMSG a 1 1\r\n3\r\n";
+    assert_eq!(read(&mut client, expected.len()).await, expected);
+
+    let contains = b"COMMIT".to_vec();
+    ends.proxy.at(Rule { contains: contains.clone(), ..Rule::next(Direction::Up, "PUB", Fate::CutAfter) });
+    client.write_all(b"PING\r\nPUB b 6\r\nCOMMIT\r\nPING\r\n").await.unwrap();
+    assert_eq!(rest(&mut node).await, (b"PING\r\nPUB b 6\r\nCOMMIT\r\n".len(), true));
+
+    let (mut client, mut node) = ends.connect().await;
+    ends.proxy.at(Rule { contains, ..Rule::next(Direction::Up, "PUB", Fate::CutBefore) });
+    client.write_all(b"PING\r\nPUB b 6\r\nCOMMIT\r\n").await.unwrap();
+    assert_eq!(rest(&mut node).await, (b"PING\r\n".len(), true));
+    let evidence = ends.proxy.evidence();
+    assert_eq!(["dropped_frames", "doubled_frames", "cut_frames"].map(|name| evidence.get(name)), [1, 1, 2]);
+}
