@@ -65,6 +65,22 @@ const STEPS: &[Step] = &[
         env: &[],
     },
     Step {
+        name: "random histories, of a store that breaks rules",
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "sparrow-store",
+            "--features",
+            "failpoints,sabotage",
+            "--lib",
+            "--locked",
+            "sabotage::",
+        ],
+        cure: RUST,
+        env: &[],
+    },
+    Step {
         name: "simulation",
         command: &[
             "cargo",

@@ -55,7 +55,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     let user = || 0..=USERS;
     let role = prop_oneof![Just(Role::Member), Just(Role::Admin), Just(Role::Owner), Just(Role::Subscriber)];
     prop_oneof![
-        8 => "[a-z]{0,40}".prop_map(Kind::Message),
+        14 => "[a-z]{0,40}".prop_map(Kind::Message),
         3 => (prop::collection::vec(user(), 0..4), any::<bool>(), any::<bool>(), prop::option::weighted(0.2, any::<bool>()))
             .prop_map(|(members, history_visible, join_by_default, key)| Kind::Create { members, history_visible, join_by_default, key }),
         3 => prop::collection::vec(user(), 1..3).prop_map(Kind::Add),
@@ -76,10 +76,10 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn step() -> impl Strategy<Value = Step> {
     let conversation = || 0..CONVERSATIONS;
-    let seq = || prop::option::of(0..12i64);
+    let seq = || prop::option::of(0..7i64);
     let cursor = (0..USERS, conversation(), seq(), seq());
     prop_oneof![
-        8 => (prop::collection::vec(asked(), 0..5), prop::collection::vec(cursor, 0..3))
+        8 => (prop::collection::vec(asked(), 0..5), prop::collection::vec(cursor, 0..6))
             .prop_map(|(commands, cursors)| Step::Batch(commands, cursors)),
         2 => (0..USERS, conversation(), 0..8i64, seq(), 1..6usize, any::<bool>())
             .prop_map(|(reader, conversation, from, to, limit, backward)| Step::Pull { reader, conversation, from, to, limit, backward }),
@@ -107,6 +107,11 @@ pub(crate) fn histories_agree_with_the_model<F: Fixture>() {
     let cases = std::env::var("SPARROW_MODEL_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     let seed: u64 = std::env::var("SPARROW_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("SPARROW_TEST_SEED={seed}");
+    compare::<F>(cases, seed).unwrap();
+}
+
+/// The first history in which the backend and the model do not agree, made shorter.
+fn compare<F: Fixture>(cases: u32, seed: u64) -> Result<(), String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -124,7 +129,16 @@ pub(crate) fn histories_agree_with_the_model<F: Fixture>() {
                 Ok(())
             })
         })
-        .unwrap();
+        .map_err(|error| error.to_string())
+}
+
+/// Random histories notice that a backend breaks this rule. Always the same ones, so that this is no matter of luck.
+#[cfg(feature = "sabotage")]
+pub(crate) fn histories_catch<F: Fixture>(rule: crate::faults::Rule) {
+    let _broken = crate::faults::break_rule(rule);
+    let caught = compare::<F>(CASES, 1);
+    println!("{}: {caught:?}", rule.as_str());
+    assert!(caught.is_err(), "{} was not caught", rule.as_str());
 }
 
 impl<F: Fixture> Both<F> {
@@ -140,7 +154,12 @@ impl<F: Fixture> Both<F> {
         model.direct(direct, [users[0], users[1]]);
         users.push(UserId::new(999_999).unwrap());
         let conversations = vec![world.fresh_conversation(), world.fresh_conversation(), direct];
-        Self { world, model, users, conversations, asked: Vec::new(), positions: Vec::new() }
+        let mut both = Self { world, model, users, conversations, asked: Vec::new(), positions: Vec::new() };
+        // One group is there from the start, so that most of a history has somebody to concern.
+        let members =
+            Kind::Create { members: (0..USERS).collect(), history_visible: false, join_by_default: false, key: None };
+        both.batch(&[Asked::New(0, 0, members)], &[]).await.unwrap();
+        both
     }
 
     async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {

@@ -365,3 +365,25 @@ async fn old_deletions_are_forgotten_and_older_positions_answered_in_full() {
     assert!(world.store().sync(ann, Some(before), 10).await.unwrap().full);
     assert!(!world.store().sync(ann, Some(after.next), 10).await.unwrap().full);
 }
+
+#[cfg(feature = "sabotage")]
+mod sabotage {
+    use super::*;
+    use crate::contract::random::histories_catch;
+    use crate::faults::Rule;
+
+    #[test]
+    fn in_memory_deduplication() {
+        histories_catch::<Files>(Rule::InMemoryDeduplication);
+    }
+
+    #[test]
+    fn blind_cursor_update() {
+        histories_catch::<Files>(Rule::BlindCursorUpdate);
+    }
+
+    #[test]
+    fn seq_before_deduplication() {
+        histories_catch::<Files>(Rule::SeqBeforeDeduplication);
+    }
+}
