@@ -5,8 +5,11 @@
 //!
 //! The scheduler is tokio's own with its clock paused, and seeded waits at every step of the fakes. The core is written
 //! on tokio's queues and timers, which a model checker such as shuttle would have to replace; it knows no sockets, which
-//! is what turmoil simulates. What is drawn anew for each process is the order of hash maps, so a seed is run twice by a
-//! test to see that it tells the same story.
+//! is what turmoil simulates. Hash maps that are walked through have a fixed order under test (`crate::collections`), and
+//! a test runs seeds twice to see that they tell the same story.
+//!
+//! Two nodes share the database and no bus: what one commits reaches the sessions of the other when a later push betrays
+//! the hole, or when clients read anew by themselves.
 //!
 //! - `database`: the log, over `sparrow_store::model`, as one node sees it; `node`: lives of nodes;
 //! - `device`: what a client does; `outbox`: its unanswered messages;
