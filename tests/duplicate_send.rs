@@ -1,7 +1,7 @@
 //! Promise 2: exactly once in the log. (H27, on one node.)
 
-use sparrow_protocol::{Format, v1};
-use sparrow_testkit::User;
+use sparrow_protocol::{Carrier, Codec, Format, v1};
+use sparrow_testkit::{Direction, Fate, Framing, Proxy, Rule, User};
 
 use crate::support::{history, in_every_format, node, text, texts};
 
@@ -87,4 +87,32 @@ async fn what_is_no_id_is_refused(format: Format) {
         assert_eq!(refused.code(), Some("invalid_request"));
     }
     assert_eq!(texts(&history(&mut connection, conversation).await), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn cut_off_before_a_send_after_it_or_after_its_answer_a_retry_makes_one_entry() {
+    let tcp = Format { carrier: Carrier::Tcp, codec: Codec::Protobuf };
+    let cuts = [
+        (Direction::Up, "send", Fate::CutBefore),
+        (Direction::Up, "send", Fate::CutAfter),
+        (Direction::Down, "sendAck", Fate::CutBefore),
+        (Direction::Down, "sendAck", Fate::CutAfter),
+    ];
+    let node = node().await;
+    let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
+    let conversation = ann.direct(&bob).await;
+    let proxy = Proxy::speaking(Framing::Sparrow, node.tcp(), 0).await.unwrap();
+    for (seq, (direction, name, fate)) in (1..).zip(cuts) {
+        let message = text(conversation, &format!("{name} {fate:?}"));
+        let mut connection = ann.try_connect(proxy.address(), tcp).await.unwrap();
+        proxy.at(Rule::next(direction, name, fate));
+        let first: Option<v1::SendAck> = connection.call(&message).await.ok();
+        assert_eq!(proxy.evidence().get("cut_frames"), seq as u64, "{name} {fate:?}");
+        let again: v1::SendAck = ann.connect(&node, tcp).await.call(&message).await.unwrap();
+        assert_eq!(again.seq, seq, "{name} {fate:?}");
+        assert!(first.is_none_or(|first| first.seq == again.seq && again.duplicate), "{name} {fate:?}");
+        assert!(again.duplicate || direction == Direction::Up, "{name} {fate:?}: it was stored");
+    }
+    let entries = history(&mut bob.connect(&node, tcp).await, conversation).await;
+    assert_eq!(entries.len(), cuts.len());
 }

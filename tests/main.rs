@@ -10,6 +10,8 @@ mod complete;
 mod damaged_row;
 mod duplicate_send;
 mod durable_ack;
+#[cfg(all(feature = "failpoints", feature = "sabotage"))]
+mod faults;
 mod first_landing;
 mod full_screen;
 mod hardening;

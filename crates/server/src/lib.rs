@@ -11,6 +11,7 @@ mod accounts;
 mod api;
 mod clean_up;
 mod clock;
+mod collections;
 pub mod config;
 mod conversations;
 mod core_tasks;
@@ -24,6 +25,8 @@ mod node;
 mod paging;
 mod server;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod text;
 mod users;
@@ -35,3 +38,5 @@ pub use gateway::CertificateError;
 #[doc(hidden)]
 pub use messaging::bench;
 pub use server::{Addresses, Server, StartError};
+#[doc(hidden)]
+pub use sparrow_store::faults;

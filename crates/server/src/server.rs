@@ -16,6 +16,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core_tasks::CoreTasks;
+use crate::faults::{Step, failpoint};
 use crate::gateway::admission::Admission;
 use crate::gateway::entrance::Entrance;
 use crate::gateway::tls::Certificates;
@@ -187,6 +188,7 @@ impl Server {
             tracing::warn!(%error, "it was not noted who was here last");
         }
         self.connections.close();
+        failpoint(Step::ShutdownDrain);
         self.draining.cancel();
         let connections_end = end - self.shutdown_deadline / FLUSH_SHARE;
         if timeout_at(connections_end, self.connections.wait()).await.is_err() {
@@ -194,6 +196,7 @@ impl Server {
             self.over.cancel();
             self.connections.wait().await;
         }
+        failpoint(Step::ShutdownFlush);
         if timeout_at(end, self.core.stop()).await.is_err() {
             tracing::error!("the lane was not done in time; what it holds was not acknowledged");
         }
@@ -220,8 +223,15 @@ async fn load_certificates(config: &Config, metrics: &Arc<Metrics>) -> Result<Op
 fn build(config: Config, clock: Clock, store: Sqlite, metrics: Arc<Metrics>, core: &CoreTasks) -> Arc<Node> {
     let (config, store) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>);
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging =
-        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), core);
+    let messaging = Messaging::start(
+        store.clone(),
+        store.clone(),
+        &config.limits,
+        limits.clone(),
+        clock.clone(),
+        metrics.clone(),
+        core,
+    );
     let accounts =
         Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
     Arc::new(Node { config, clock, metrics, limits, store, accounts, messaging })

@@ -12,6 +12,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let settings = config::load(args)?.settings;
     crate::logging::start(&settings);
     raise_descriptor_limit();
+    sparrow_server::faults::arm().map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the node's threads")?;
     runtime.block_on(async {
         let mut ends = Ends::new()?;

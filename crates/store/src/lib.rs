@@ -11,7 +11,11 @@
 mod contract;
 pub mod directory;
 mod error;
+#[doc(hidden)]
+pub mod faults;
 pub mod log;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod sqlite;
 
 pub use directory::Directory;

@@ -404,7 +404,8 @@ pub trait Log: Send + Sync + 'static {
     /// are advanced last, as a maximum bounded by head and intervals. A refusal of one command leaves the others alone.
     ///
     /// An `Err` means that *nothing* of the batch is stored. Every backend checks that itself where the outcome of a
-    /// commit is unknown: it runs the same batch again before anything else.
+    /// commit is unknown: it runs the same batch again before anything else. What the first attempt stored is then
+    /// answered as a duplicate with the time of the batch, by which the server knows that it was not pushed yet.
     ///
     /// Shared, because whoever gave the batch keeps it to try again and to answer from.
     async fn append(&self, batch: Arc<Batch>) -> Result<Appended, StoreError>;

@@ -1,6 +1,6 @@
-//! The real binary as a child process.
+//! The real binary as a child process, for any program: nothing here panics.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sparrow_loadgen::Addresses;
 
-/// How long a node may take to start or to end; reached only by a test that fails.
+use crate::Evidence;
+use crate::faults::{FaultError, freeze, thaw};
+
+/// How long a node may take to start or to end; reached only by one that fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The settings of the section `rates`.
@@ -37,6 +40,7 @@ pub struct NodeOptions {
     binary: PathBuf,
     variables: Vec<(String, String)>,
     expected_errors: Vec<String>,
+    data: Option<PathBuf>,
 }
 
 impl NodeOptions {
@@ -49,7 +53,7 @@ impl NodeOptions {
 
     /// The same with the default rates: for tests of the rates.
     pub fn with_default_rates(binary: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), variables: Vec::new(), expected_errors: Vec::new() }
+        Self { binary: binary.into(), variables: Vec::new(), expected_errors: Vec::new(), data: None }
             .set("password_hashing.memory_kib", "8")
             .set("password_hashing.passes", "1")
     }
@@ -74,23 +78,36 @@ impl NodeOptions {
         self
     }
 
-    /// Starts the node on free ports and an empty data directory, and waits until it listens.
-    ///
-    /// # Panics
-    /// If it does not listen.
-    pub async fn start(self) -> TestNode {
-        let data = tempfile::tempdir().expect("a directory for the node's data");
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut node = TestNode {
-            running: None,
-            log: Arc::default(),
-            addresses: Addresses { http: any, tcp: any, admin: any },
-            options: self,
-            data,
-        };
-        node.restart().await;
-        node
+    /// Adds variables to the process's environment, as they are: those of a [`FakeClock`](crate::FakeClock), say.
+    #[must_use]
+    pub fn variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
     }
+
+    /// Keeps the data there instead of in a directory of the node's own, which goes with it.
+    #[must_use]
+    pub fn data(mut self, data: impl Into<PathBuf>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+
+    /// True if a log line at ERROR was announced by [`NodeOptions::expect_error`].
+    pub(crate) fn expects(&self, line: &str) -> bool {
+        self.expected_errors.iter().any(|part| line.contains(part))
+    }
+}
+
+/// A node in a process of its own, which may be killed, frozen and started again. Dropping it kills the process.
+///
+/// Its methods block for as long as the process takes, up to 30 s.
+pub struct Node {
+    running: Option<Running>,
+    log: Arc<Mutex<Vec<String>>>,
+    addresses: Addresses,
+    options: NodeOptions,
+    data: PathBuf,
+    _own_data: Option<tempfile::TempDir>,
 }
 
 struct Running {
@@ -98,48 +115,43 @@ struct Running {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// A node in a process of its own. Dropping it kills the process and fails the test if the node logged an ERROR that
-/// was not expected.
-pub struct TestNode {
-    running: Option<Running>,
-    log: Arc<Mutex<Vec<String>>>,
-    addresses: Addresses,
-    options: NodeOptions,
-    data: tempfile::TempDir,
-}
-
-impl TestNode {
-    /// Where HTTP and WebSocket are served.
-    pub fn http(&self) -> SocketAddr {
-        self.addresses.http
+impl Node {
+    /// A node that is not yet started, on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If no directory can be made for its data.
+    pub fn new(options: NodeOptions) -> io::Result<Self> {
+        let own_data = if options.data.is_some() { None } else { Some(tempfile::tempdir()?) };
+        let data = own_data.as_ref().map(|own| own.path().to_owned()).or_else(|| options.data.clone());
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Self {
+            running: None,
+            log: Arc::default(),
+            addresses: Addresses { http: any, tcp: any, admin: any },
+            options,
+            data: data.unwrap_or_default(),
+            _own_data: own_data,
+        })
     }
 
-    /// Where the TCP protocol is served.
-    pub fn tcp(&self) -> SocketAddr {
-        self.addresses.tcp
-    }
-
-    /// Where health and metrics are served.
-    pub fn admin(&self) -> SocketAddr {
-        self.addresses.admin
-    }
-
-    /// The node's URL.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.addresses.http)
+    /// Where it listens; the ports stay the same over all its lives.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// The data directory.
     pub fn data(&self) -> &Path {
-        self.data.path()
+        &self.data
+    }
+
+    /// How it was to be started.
+    pub fn options(&self) -> &NodeOptions {
+        &self.options
     }
 
     /// The process id while it runs.
-    ///
-    /// # Panics
-    /// If it does not run.
-    pub fn pid(&self) -> u32 {
-        self.child().id()
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
     }
 
     /// What the node has logged so far, over all its lives.
@@ -147,47 +159,12 @@ impl TestNode {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the process as `kill -9` does: nothing in it gets a say.
-    pub fn kill(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            running.child.kill().expect("killing the node");
-            running.child.wait().expect("the end of the node");
-            running.join();
-        }
-    }
-
-    /// Asks the process to end, as an operator does, and waits until it has.
+    /// Starts the node, on its ports and its data if it ran before, killing it first if it runs.
     ///
-    /// # Panics
-    /// If it does not end within 30 s.
-    pub async fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
-        let mut running = self.running.take().expect("a running node");
-        tokio::task::spawn_blocking(move || {
-            let status = wait(&mut running.child);
-            running.join();
-            status
-        })
-        .await
-        .expect("waiting for the node")
-    }
-
-    /// Stops the process where it stands; its sockets stay open.
-    pub fn freeze(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets a frozen process go on.
-    pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// Starts the node again on its ports and its data, killing it first if it runs.
-    ///
-    /// # Panics
-    /// If it does not listen within 30 s.
-    pub async fn restart(&mut self) {
-        self.kill();
+    /// # Errors
+    /// If it does not listen within 30 s; its log is part of the message.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
         let mut command = Command::new(&self.options.binary);
         command
             .arg("serve")
@@ -195,82 +172,121 @@ impl TestNode {
             .env("SPARROW_LISTEN", self.addresses.http.to_string())
             .env("SPARROW_TCP_LISTEN", self.addresses.tcp.to_string())
             .env("SPARROW_ADMIN_LISTEN", self.addresses.admin.to_string())
-            .env("SPARROW_DATA", self.data.path())
+            .env("SPARROW_DATA", &self.data)
             .envs(self.options.variables.iter().cloned());
-        let log = Arc::clone(&self.log);
-        let started = tokio::task::spawn_blocking(move || start(command, &log)).await.expect("starting the node");
-        self.running = Some(started.0);
-        self.addresses = started.1;
+        let (running, addresses) = start(command, &self.log)?;
+        self.running = Some(running);
+        self.addresses = addresses;
+        Ok(())
     }
 
-    fn child(&self) -> &Child {
-        &self.running.as_ref().expect("a running node").child
+    /// Ends the process as `kill -9` does: nothing in it gets a say. Evidence: it ran, and the signal ended it; none if
+    /// it had ended before.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn kill(&mut self) -> io::Result<Evidence> {
+        use std::os::unix::process::ExitStatusExt as _;
+        let Some(mut running) = self.running.take() else { return Ok(Evidence::none()) };
+        running.child.kill()?;
+        let status = running.child.wait()?;
+        running.join();
+        Ok(Evidence::of("kills", u64::from(status.signal() == Some(Signal::KILL.as_raw()))))
     }
 
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(self.child()), signal).expect("a signal to the node");
+    /// Asks the process to end, as an operator does, and waits until it has.
+    ///
+    /// # Errors
+    /// If it does not run, or does not end within 30 s.
+    pub fn terminate(&mut self) -> io::Result<ExitStatus> {
+        kill_process(Pid::from_child(self.child()?), Signal::TERM)?;
+        self.wait()
+    }
+
+    /// Waits until the process ends by itself.
+    ///
+    /// # Errors
+    /// If it does not run, or does not end within 30 s.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child()?;
+        let Some(mut running) = self.running.take() else { return Err(io::ErrorKind::NotFound.into()) };
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = running.child.try_wait()? {
+                running.join();
+                return Ok(status);
+            }
+            if Instant::now() > end {
+                self.running = Some(running);
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the process where it stands; its sockets stay open.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn freeze(&self) -> Result<Evidence, FaultError> {
+        freeze(self.pid().unwrap_or_default())
+    }
+
+    /// Lets a frozen process go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn thaw(&self) -> Result<Evidence, FaultError> {
+        thaw(self.pid().unwrap_or_default())
+    }
+
+    fn child(&self) -> io::Result<&Child> {
+        match &self.running {
+            Some(running) => Ok(&running.child),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "the node does not run")),
+        }
     }
 }
 
-impl Drop for TestNode {
+impl Drop for Node {
     fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            println!("the node's log:\n{}", self.log().join("\n"));
-            return;
-        }
-        let expected = |line: &String| self.options.expected_errors.iter().any(|part| line.contains(part));
-        let unexpected = |line: &String| is_error(line) && !expected(line);
-        let errors: Vec<_> = self.log().into_iter().filter(unexpected).collect();
-        assert!(errors.is_empty(), "the node logged errors:\n{}", errors.join("\n"));
+        // It may have ended by itself.
+        drop(self.kill());
     }
 }
 
 impl Running {
     fn join(self) {
         for reader in self.readers {
-            reader.join().expect("reading the node's output");
+            drop(reader.join());
         }
     }
 }
 
-fn is_error(line: &str) -> bool {
-    line.split_whitespace().take(2).any(|word| word == "ERROR") || line.contains("panicked at")
-}
-
-fn start(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> (Running, Addresses) {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+fn start(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> io::Result<(Running, Addresses)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (said, hears) = channel();
-    let stdout = child.stdout.take().expect("a pipe");
-    let stderr = child.stderr.take().expect("a pipe");
     let lines = Arc::clone(log);
-    let readers = vec![
-        std::thread::spawn(move || {
-            each_line(stdout, |line| {
-                // Once the addresses are known nobody listens any more.
-                drop(said.send(line));
-            });
-        }),
-        std::thread::spawn(move || {
-            each_line(stderr, |line| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line));
-        }),
-    ];
+    let mut readers = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        // Once the addresses are known nobody listens any more.
+        readers.push(std::thread::spawn(move || each_line(stdout, |line| drop(said.send(line)))));
+    }
+    if let Some(stderr) = child.stderr.take() {
+        let take = move |line| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        readers.push(std::thread::spawn(move || each_line(stderr, take)));
+    }
     let mut running = Running { child, readers };
     let end = Instant::now() + DEADLINE;
     let next = || hears.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
     match Addresses::read(next) {
-        Some(addresses) => (running, addresses),
+        Some(addresses) => Ok((running, addresses)),
         None => {
-            running.child.kill().expect("killing the node");
-            running.child.wait().expect("the end of the node");
+            drop(running.child.kill());
+            let status = running.child.wait()?;
             running.join();
-            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            panic!("the node does not listen; its log:\n{}", log.join("\n"));
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+            Err(io::Error::other(format!("the node does not listen ({status}); its log:\n{log}")))
         }
     }
 }
@@ -278,16 +294,5 @@ fn start(mut command: Command, log: &Arc<Mutex<Vec<String>>>) -> (Running, Addre
 fn each_line(from: impl Read, mut take: impl FnMut(String)) {
     for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
         take(String::from_utf8_lossy(&line).into_owned());
-    }
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        if let Some(status) = child.try_wait().expect("the state of the node") {
-            return status;
-        }
-        assert!(Instant::now() < end, "the node did not end within {DEADLINE:?}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -16,7 +16,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sparrow-loadgen", &["sparrow-client", "sparrow-protocol"]),
     ("sparrow-testkit", &["sparrow-loadgen", "sparrow-protocol"]),
     ("sparrow-tui", &["sparrow-client", "sparrow-protocol"]),
-    ("sparrow", &["sparrow-client", "sparrow-loadgen", "sparrow-protocol", "sparrow-server", "sparrow-tui"]),
+    (
+        "sparrow",
+        &["sparrow-client", "sparrow-loadgen", "sparrow-protocol", "sparrow-server", "sparrow-testkit", "sparrow-tui"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sparrow_protocol::{Code, DeviceId, Timestamp, UserId, Username};
 use sparrow_store::Store;
 use sparrow_store::directory::{
-    DeviceLoggedIn, DeviceLogin, DeviceRefused, NameTaken, NewUser, Refreshed, User, Visibility,
+    Authenticated, DeviceLoggedIn, DeviceLogin, DeviceRefused, NameTaken, NewUser, Refreshed, User, Visibility,
 };
 
 use crate::clock::Clock;
@@ -33,6 +33,8 @@ pub(crate) struct Identity {
     pub(crate) visibility: Visibility,
     /// The device that the token belongs to.
     pub(crate) device: DeviceId,
+    /// The session generation last given out for the device.
+    pub(crate) generation: i64,
     /// When the access token stops working.
     pub(crate) expires: Timestamp,
 }
@@ -141,7 +143,8 @@ impl Accounts {
         let hash = token::hash(token).ok_or_else(unauthenticated)?;
         let known = self.store.authenticate(hash, self.clock.now()).await?.ok_or_else(unauthenticated)?;
         let User { user, name, visibility, .. } = known.user;
-        Ok(Identity { user, name, visibility, device: known.device, expires: known.expires })
+        let Authenticated { device, generation, expires, .. } = known;
+        Ok(Identity { user, name, visibility, device, generation, expires })
     }
 
     /// Makes an account and logs its first device in.

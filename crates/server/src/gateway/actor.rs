@@ -22,6 +22,7 @@ use super::heartbeat::{Beat, Heartbeat};
 use super::session::{Effect, Identified, Load};
 use super::{Counted, Gateway};
 use crate::accounts::Identity;
+use crate::faults::{Step, failpoint};
 use crate::limits::Bucket;
 use crate::messaging::{EndReason, Outgoing, Registered, Session, encode};
 use crate::node::Node;
@@ -150,6 +151,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
                 Poll::Ready(Outgoing::End(reason)) => return Err(close_code(reason).into()),
                 Poll::Pending => break,
             };
+            failpoint(Step::SocketWrite);
             self.carrier.start_send(frame)?;
             self.unflushed = true;
             wrote = true;
@@ -180,6 +182,8 @@ impl<'a, C: Carrier> Actor<'a, C> {
         }
         let Some(load) = &mut self.load else { return false };
         let Poll::Ready(answer) = load.as_mut().poll(cx) else { return false };
+        #[cfg(feature = "sabotage")]
+        self.session().note_synced();
         self.load = None;
         if self.loads.is_empty() {
             self.loads = VecDeque::new();
@@ -203,6 +207,7 @@ impl<'a, C: Carrier> Actor<'a, C> {
             self.heartbeat.received(now);
             gateway.node.limits.frame(&mut self.frames, now).map_err(flood)?;
             if let Received::Frame(bytes) = received? {
+                failpoint(Step::GatewayRead);
                 let effect = self.state.on_frame(self.format.decode(bytes));
                 self.carry_out(effect)?;
             }

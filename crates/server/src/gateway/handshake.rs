@@ -1,6 +1,7 @@
 //! From a `Hello` to a session that others can find, and the `Welcome` that goes first.
 
 use sparrow_protocol::{CloseCode, Code, Format, limits, v1};
+use sparrow_store::StoreError;
 
 use super::Gateway;
 use super::admission::Place;
@@ -42,9 +43,12 @@ pub(super) async fn admit(
     let identity = node.accounts.authenticate(&hello.token).await.map_err(dismiss)?;
     node.limits.session(identity.user).map_err(dismiss)?;
     place.begin_session().map_err(dismiss)?;
-    let generation = node.store.begin_session(identity.device, node.clock.now()).await;
-    let Some(generation) = generation.map_err(|error| dismiss(error.into()))? else {
-        return Err(Dismissal::new(CloseCode::Revoked));
+    let generation = match node.store.begin_session(identity.device, node.clock.now()).await {
+        Ok(Some(generation)) => generation,
+        Ok(None) => return Err(Dismissal::new(CloseCode::Revoked)),
+        // Whoever only reads needs no room. Of two sessions with one generation the later one stays.
+        Err(StoreError::StorageFull) => identity.generation,
+        Err(error) => return Err(dismiss(error.into())),
     };
     let epoch = node.store.epoch().await.map_err(|error| dismiss(error.into()))?;
 

@@ -1,7 +1,6 @@
 //! What the micro-benchmarks of this crate measure: finding sessions, queueing pushes, the stage. Only with the feature
 //! `bench`; nothing of a node is here.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -13,6 +12,7 @@ use super::outbound::{Bounds, Outgoing};
 use super::push::Shared;
 use super::sessions::{NewSession, Registered, Session, Sessions};
 use super::stage::Stage;
+use crate::collections::HashMap;
 use crate::metrics::{Errors, Metrics};
 
 /// Users who are online with a session each.

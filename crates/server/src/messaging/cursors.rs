@@ -1,6 +1,5 @@
 //! Delivered cursors on their way to the log: merged per user and conversation until a transaction takes them along.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +8,8 @@ use sparrow_protocol::{ConversationId, Seq, UserId};
 use sparrow_store::log::CursorAdvance;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::collections::HashMap;
 
 /// How long a cursor waits for a transaction before it gets one of its own.
 const HOLD: Duration = Duration::from_secs(1);

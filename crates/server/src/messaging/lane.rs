@@ -4,6 +4,8 @@
 //! Judging and numbering commands is the store's; telling readers is the fan-out's.
 
 mod answer;
+#[cfg(feature = "sabotage")]
+mod sabotaged;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -19,6 +21,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::cursors::WaitingCursors;
 use crate::failure::Failure;
+use crate::faults::{Step, failpoint};
 use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 
@@ -61,6 +64,7 @@ impl Lane {
 
     /// Puts a command at the end of the queue, or hands it back with the reason. Never waits.
     pub(crate) fn try_append(&self, job: Job) -> Result<(), (Job, Failure)> {
+        failpoint(Step::LaneEnqueue);
         let bytes = cost(&job.append);
         if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);

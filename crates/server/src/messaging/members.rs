@@ -3,7 +3,6 @@
 //! A list is brought forward by reading the rows changed since its version. Former members stay in it with their ended
 //! intervals, because entries from before their leaving may still be on their way.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,9 @@ use sparrow_protocol::{ConversationId, ConversationKind, Seq, UserId};
 use sparrow_store::log::{Interval, MemberRow};
 use sparrow_store::{Log, StoreError};
 use tokio::time::Instant;
+
+use crate::collections::HashMap;
+use crate::faults::{Rule, Step, broken, failpoint};
 
 /// Member rows that one worker keeps; beyond, lists that were not used lately are forgotten.
 const MAX_ROWS: usize = 500_000;
@@ -80,7 +82,7 @@ pub(crate) struct MemberLists {
 impl MemberLists {
     /// No lists yet.
     pub(crate) fn new(store: Arc<dyn Log>) -> Self {
-        Self { store, lists: HashMap::new(), rows: 0 }
+        Self { store, lists: HashMap::default(), rows: 0 }
     }
 
     /// The list, at `version` or later. `None` if the conversation does not exist.
@@ -89,7 +91,8 @@ impl MemberLists {
         conversation: ConversationId,
         version: i64,
     ) -> Result<Option<&MemberList>, StoreError> {
-        if self.lists.get(&conversation).is_none_or(|list| list.version < version) {
+        let as_first_read = broken(Rule::CachedMembership) && self.lists.contains_key(&conversation);
+        if !as_first_read && self.lists.get(&conversation).is_none_or(|list| list.version < version) {
             self.bring_forward(conversation).await?;
         }
         let list = self.lists.get_mut(&conversation);
@@ -112,6 +115,7 @@ impl MemberLists {
     }
 
     async fn bring_forward(&mut self, conversation: ConversationId) -> Result<(), StoreError> {
+        failpoint(Step::Members);
         let known = self.lists.get(&conversation).map_or(0, |list| list.version);
         let Some(members) = self.store.members(conversation, known).await? else {
             return Ok(());
@@ -123,7 +127,7 @@ impl MemberLists {
         let list = self.lists.entry(conversation).or_insert_with(|| MemberList {
             version: 0,
             kind: members.kind,
-            places: HashMap::with_capacity(members.rows.len()),
+            places: HashMap::with_capacity_and_hasher(members.rows.len(), Default::default()),
             present: 0,
             used: Instant::now(),
         });

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use sparrow_protocol::{Code, Codec, ConversationId, DeviceId, Seq, Timestamp, UserId, raw, v1};
 use sparrow_store::directory::{User, Visibility};
 use sparrow_store::log::{Append, Range, Stored};
-use sparrow_store::{Log, Store, StoreError};
+use sparrow_store::{Directory, Log, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -50,7 +50,8 @@ pub(crate) use signals::SignalJob;
 /// The messaging feature; a cheap handle.
 #[derive(Clone)]
 pub(crate) struct Messaging {
-    store: Arc<dyn Store>,
+    log: Arc<dyn Log>,
+    directory: Arc<dyn Directory>,
     sessions: Arc<Sessions>,
     lane: Lane,
     signals: FanoutSignals,
@@ -81,7 +82,8 @@ pub(crate) enum EndReason {
 impl Messaging {
     /// Starts the lane and the fan-out as tasks of `core`. When it stops, they do everything that was accepted and end.
     pub(crate) fn start(
-        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        directory: Arc<dyn Directory>,
         limits: &Limits,
         rates: Arc<RateLimits>,
         clock: Clock,
@@ -89,13 +91,12 @@ impl Messaging {
         core: &CoreTasks,
     ) -> Self {
         let sessions = Arc::new(Sessions::default());
-        let log: Arc<dyn Log> = store.clone();
         let (entries, signals) = fanout::start(&log, &sessions, &metrics, core);
         let (lane, queue) = Lane::new(limits.lane_queue, rates.clone(), metrics.clone());
-        let worker = lane::Worker::new(&lane, queue, log, entries, clock.clone(), limits.clone());
+        let worker = lane::Worker::new(&lane, queue, log.clone(), entries, clock.clone(), limits.clone());
         core.spawn("append lane", worker.run(core.stopping().clone()));
         core.spawn("presence", presence::run(sessions.clone(), clock, metrics.clone(), core.stopping().clone()));
-        Self { store, sessions, lane, signals, rates, metrics }
+        Self { log, directory, sessions, lane, signals, rates, metrics }
     }
 
     /// Puts a command through the append lane and waits until it is durable; fan-out follows by itself. For callers
@@ -159,7 +160,7 @@ impl Messaging {
         conversation: ConversationId,
         range: Range,
     ) -> Result<raw::PullPage, Failure> {
-        pull::page(&*self.store, reader, conversation, range).await
+        pull::page(&*self.log, reader, conversation, range).await
     }
 
     /// The answer to a session's `Pull`.
@@ -175,7 +176,7 @@ impl Messaging {
 
     /// The answer to a session's `Sync`.
     pub(crate) async fn sync(&self, user: UserId, sync: v1::Sync) -> Result<v1::SyncPage, Failure> {
-        sync::page(&*self.store, user, sync).await
+        sync::page(&*self.log, user, sync).await
     }
 
     /// Makes a session findable; pushes flow from then on.
@@ -212,7 +213,7 @@ impl Messaging {
         let ids: Vec<UserId> = users.iter().copied().collect();
         // Subscribed first, then read: nothing falls between.
         self.sessions.watches().watch(session, users);
-        let known = self.store.users(&ids).await?;
+        let known = self.directory.users(&ids).await?;
         let told = known.iter().map(|user| presence::of_user(&self.sessions, session.user, user));
         Ok(v1::Presence { users: told.collect() })
     }
@@ -229,7 +230,7 @@ impl Messaging {
 
     /// Notes that everybody who is online now is seen now: for a node that is about to send them all away.
     pub(crate) async fn note_all_seen(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.store.devices_seen(self.sessions.all_devices(), now).await
+        self.directory.devices_seen(self.sessions.all_devices(), now).await
     }
 
     /// True if the device has a session.

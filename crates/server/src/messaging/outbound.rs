@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::EndReason;
+use crate::faults::{Rule, Step, broken, failpoint};
 
 /// So many `Resync` within [`RESYNC_WINDOW`] are given at once; the next one is held back.
 const RESYNCS_AT_ONCE: usize = 2;
@@ -151,7 +152,10 @@ impl Outbound {
         }
         let fits = queue.pushes < self.bounds.frames && queue.push_bytes + frame.len() <= self.bounds.bytes;
         // A single frame larger than the bound still gets through an empty queue, else it never would.
-        if !fits && queue.pushes > 0 {
+        if !fits && queue.pushes > 0 && !broken(Rule::UnboundedQueue) {
+            if broken(Rule::PushWithoutReconcile) {
+                return Pushed::Dropped;
+            }
             queue.give_up_pushes(now);
             return Pushed::Resync;
         }
@@ -237,6 +241,7 @@ impl Outbound {
 
 impl Queue {
     fn give_up_pushes(&mut self, now: Instant) {
+        failpoint(Step::Resync);
         self.items.retain(|item| !matches!(item, Item::Push(_)));
         self.pushes = 0;
         self.push_bytes = 0;

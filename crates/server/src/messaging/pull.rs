@@ -1,7 +1,7 @@
 //! `Pull`: a page of a log in its wire form.
 
 use sparrow_protocol::{Codec, ConversationId, Seq, UserId, limits, raw};
-use sparrow_store::Store;
+use sparrow_store::Log;
 use sparrow_store::log::{Page, Range};
 
 use super::wire::{self, Trust};
@@ -32,12 +32,12 @@ pub(crate) fn parse(pull: &raw::Pull, codec: Codec) -> Result<(ConversationId, R
 
 /// Reads a page. The answer is the same for a conversation that does not exist and for one the reader was never in.
 pub(crate) async fn page(
-    store: &dyn Store,
+    log: &dyn Log,
     reader: UserId,
     conversation: ConversationId,
     range: Range,
 ) -> Result<raw::PullPage, Failure> {
-    let page = store.pull(reader, conversation, range).await?.ok_or_else(|| Failure::not_found("conversation"))?;
+    let page = log.pull(reader, conversation, range).await?.ok_or_else(|| Failure::not_found("conversation"))?;
     Ok(to_wire(conversation, &page))
 }
 

@@ -9,6 +9,7 @@ use sparrow_store::log::{Action, Append, Mentions};
 use super::lane::{Job, Lane, Origin};
 use super::sessions::Session;
 use crate::failure::Failure;
+use crate::faults::{Step, failpoint};
 use crate::limits::RateLimits;
 
 /// Reads a `Send`. Whatever a client says about sender, seq or time is not even looked at.
@@ -48,6 +49,7 @@ pub(crate) fn content_failure(error: ContentError) -> Failure {
 /// Puts a session's accepted send into the lane, in the order of the calls; the session gets exactly one reply.
 /// One that comes too often is refused like one that finds the lane full: what follows it waits for its retry.
 pub(crate) fn enqueue(lane: &Lane, rates: &RateLimits, session: &Arc<Session>, request: u32, append: Append) {
+    failpoint(Step::Gate);
     let origin = Origin::Session { session: session.clone(), request, place: session.next_place() };
     let job = Job { append, origin };
     let allowed =

@@ -1,7 +1,9 @@
 //! Who is connected to this node: sessions by user and by device. Nothing here knows sockets or the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
+#[cfg(feature = "sabotage")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -15,7 +17,11 @@ use super::gate::{Gates, Place};
 use super::outbound::{Bounds, Outbound, Pushed};
 use super::presence::Watches;
 use super::push::Shared;
+use crate::collections::HashMap;
 use crate::failure::Failure;
+#[cfg(feature = "sabotage")]
+use crate::faults::{Rule, broken};
+use crate::faults::{Step, failpoint};
 use crate::metrics::{Errors, Metrics};
 
 /// Names one connection for the life of the process.
@@ -63,6 +69,8 @@ pub(crate) struct Session {
     visibility: Visibility,
     errors: Errors,
     gates: Mutex<Gates>,
+    #[cfg(feature = "sabotage")]
+    synced: AtomicBool,
 }
 
 impl Session {
@@ -79,6 +87,8 @@ impl Session {
             visibility: new.visibility,
             errors: new.errors,
             gates: Mutex::default(),
+            #[cfg(feature = "sabotage")]
+            synced: AtomicBool::default(),
         }
     }
 
@@ -95,15 +105,30 @@ impl Session {
 
     /// Queues a push, in this session's format.
     pub(crate) fn push(&self, shared: &mut Shared, now: Instant, metrics: &Metrics) {
-        if !self.pushes {
+        if !self.pushes || self.is_not_yet_subscribed() {
             return;
         }
+        failpoint(Step::SessionQueue);
         let Some(frame) = shared.frame(self.format) else { return };
         match self.outbound.push(&frame, now) {
             Pushed::Queued => metrics.pushes.inc(),
             Pushed::Dropped => metrics.pushes_dropped.inc(),
             Pushed::Resync => metrics.resyncs.inc(),
         };
+    }
+
+    /// True if this session is to miss what is pushed before its first `Sync`.
+    fn is_not_yet_subscribed(&self) -> bool {
+        #[cfg(feature = "sabotage")]
+        return broken(Rule::SnapshotThenSubscribe) && !self.synced.load(Ordering::Relaxed);
+        #[cfg(not(feature = "sabotage"))]
+        false
+    }
+
+    /// Notes that a `Sync` is about to be answered.
+    #[cfg(feature = "sabotage")]
+    pub(crate) fn note_synced(&self) {
+        self.synced.store(true, Ordering::Relaxed);
     }
 
     /// The place of a send that came now, in the order of this session's sends.
@@ -179,6 +204,7 @@ impl Sessions {
 
     /// Makes a session findable. Of two sessions of a device the one with the lower generation is ended.
     pub(crate) fn register(self: &Arc<Self>, session: Session) -> Registered {
+        failpoint(Step::SessionRegister);
         let session = Arc::new(session);
         let mut devices = self.devices();
         match devices.get(&session.device) {
@@ -365,7 +391,7 @@ mod tests {
             found.sort_unstable();
             found
         };
-        let few: HashMap<_, _> = [(user(2), 20), (user(9), 90)].into();
+        let few: HashMap<_, _> = [(user(2), 20), (user(9), 90)].into_iter().collect();
         let many: HashMap<_, _> = (2..100).map(|n| (user(n), n * 10)).collect();
         assert_eq!(find(&few), vec![(2, 20)]);
         assert_eq!(find(&many), vec![(2, 20), (3, 30), (4, 40), (5, 50)]);

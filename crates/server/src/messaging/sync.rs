@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sparrow_protocol::{ConversationId, UserId, limits, v1};
-use sparrow_store::Store;
+use sparrow_store::Log;
 use sparrow_store::log::{ConversationView, OwnState, SyncKey, SyncPosition};
 
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ const SEPARATOR: char = '\n';
 const MAX_CURSOR: usize = 1024;
 
 /// Answers a `Sync`.
-pub(crate) async fn page(store: &dyn Store, user: UserId, sync: v1::Sync) -> Result<v1::SyncPage, Failure> {
+pub(crate) async fn page(log: &dyn Log, user: UserId, sync: v1::Sync) -> Result<v1::SyncPage, Failure> {
     let position = match sync.cursor.as_str() {
         "" => None,
         cursor => Some(decode(cursor).ok_or_else(|| Failure::invalid("The sync cursor is not one this server gave."))?),
@@ -26,7 +26,7 @@ pub(crate) async fn page(store: &dyn Store, user: UserId, sync: v1::Sync) -> Res
         0 => limits::SYNC_ITEMS,
         wanted => wanted.min(limits::SYNC_ITEMS),
     };
-    let changes = store.sync(user, position, limit).await?;
+    let changes = log.sync(user, position, limit).await?;
     Ok(v1::SyncPage {
         conversations: changes.conversations.iter().map(conversation_state).collect(),
         states: changes.states.into_iter().map(own_state).collect(),

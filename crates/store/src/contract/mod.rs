@@ -8,6 +8,7 @@ pub(crate) mod cursors;
 pub(crate) mod directory;
 pub(crate) mod expiry;
 pub(crate) mod membership;
+pub(crate) mod random;
 pub(crate) mod reading;
 pub(crate) mod sync;
 pub(crate) mod unread;
@@ -268,6 +269,11 @@ macro_rules! contract_suite {
         #[test]
         fn unread_counts_equal_a_recount() {
             $crate::contract::unread::counts_equal_a_recount::<$fixture>();
+        }
+
+        #[test]
+        fn random_histories_agree_with_the_model() {
+            $crate::contract::random::histories_agree_with_the_model::<$fixture>();
         }
     };
     ($fixture:ty; $($module:ident: $($clause:ident),+;)+) => { $(

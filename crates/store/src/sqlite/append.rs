@@ -18,7 +18,7 @@ pub(super) async fn append(writer: &Writer, batch: Arc<Batch>, group_members: us
     writer.run_or(move |tx| together(tx, &batch, group_members), move |tx| one_by_one(tx, &again, group_members)).await
 }
 
-fn together(tx: &Tx<'_>, batch: &Batch, group_members: usize) -> Sql<Appended> {
+pub(super) fn together(tx: &Tx<'_>, batch: &Batch, group_members: usize) -> Sql<Appended> {
     let mut judge = Judge::new(tx, batch.now, group_members);
     let outcomes = batch.commands.iter().map(|command| judge.outcome(command)).collect::<Sql<_>>()?;
     judge.write_conversations()?;

@@ -6,6 +6,7 @@ use sparrow_protocol::{ConversationId, Seq, UserId};
 use super::membership::{leave, visible_head};
 use super::row::{Sql, seq};
 use super::writer::Tx;
+use crate::faults::{Rule, Step, broken, failpoint};
 use crate::log::{CursorAdvance, CursorOutcome, Interval};
 
 /// A user's cursors: delivered and read.
@@ -19,6 +20,7 @@ pub(super) fn get(db: &Connection, conversation: ConversationId, user: UserId) -
 
 /// Moves a user's cursors to the maximum of what they are and what is asked.
 pub(super) fn advance(tx: &Tx<'_>, cursor: &CursorAdvance) -> Sql<CursorOutcome> {
+    failpoint(Step::Cursor);
     let (conversation, user) = (cursor.conversation, cursor.user);
     let found = tx
         .db
@@ -40,6 +42,11 @@ pub(super) fn advance(tx: &Tx<'_>, cursor: &CursorAdvance) -> Sql<CursorOutcome>
     }
     let read = before.1.max(cursor.read.unwrap_or_default());
     let delivered = before.0.max(cursor.delivered.unwrap_or_default()).max(read);
+    let (delivered, read) = if broken(Rule::BlindCursorUpdate) {
+        (cursor.delivered.unwrap_or(before.0), cursor.read.unwrap_or(before.1))
+    } else {
+        (delivered, read)
+    };
     let moved = (delivered, read) != before;
     if moved {
         tx.db

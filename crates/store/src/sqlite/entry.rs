@@ -27,27 +27,25 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &StoredEntry, hash: RequestHash) -> Sql
         Body::Kept(bytes) => Some(bytes.as_ref()),
         Body::Erased | Body::Damaged => None,
     };
-    let inserted = tx
-        .db
-        .prepare_cached(
-            "INSERT INTO entries (conversation_id, seq, kind, sender_id, time, client_msg_id, request_hash, ref_seq,
+    let sql = "INSERT INTO entries (conversation_id, seq, kind, sender_id, time, client_msg_id, request_hash, ref_seq,
                 erased, body, changed)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-             ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING",
-        )?
-        .execute((
-            entry.conversation.get(),
-            entry.seq.get(),
-            entry.kind.as_str(),
-            entry.sender.get(),
-            entry.time.millis(),
-            entry.client_msg_id.as_bytes(),
-            hash.0,
-            entry.ref_seq.map(Seq::get),
-            i64::from(body.is_none()),
-            body,
-            tx.number,
-        ))?;
+             ON CONFLICT (client_msg_id, sender_id, conversation_id) DO NOTHING";
+    #[cfg(feature = "sabotage")]
+    let sql = &super::sabotaged::insert(sql);
+    let inserted = tx.db.prepare_cached(sql)?.execute((
+        entry.conversation.get(),
+        entry.seq.get(),
+        entry.kind.as_str(),
+        entry.sender.get(),
+        entry.time.millis(),
+        entry.client_msg_id.as_bytes(),
+        hash.0,
+        entry.ref_seq.map(Seq::get),
+        i64::from(body.is_none()),
+        body,
+        tx.number,
+    ))?;
     Ok((inserted == 1).then(|| tx.db.last_insert_rowid()))
 }
 

@@ -10,6 +10,8 @@ use super::heads::{Head, Heads};
 use super::row::{Sql, conversation_id};
 use super::writer::Tx;
 use super::{entry, membership, own_state};
+#[cfg(feature = "sabotage")]
+use crate::faults::{Rule, broken};
 use crate::log::{Action, Append, Body, Mentions, NewGroup, Outcome, OwnState, Refusal, Stored, StoredEntry};
 
 /// Whom a mention of everybody is stored for.
@@ -50,7 +52,10 @@ impl<'a> Judge<'a> {
 
     /// Carries a command out, or says why not.
     pub(super) fn outcome(&mut self, command: &Append) -> Sql<Outcome> {
-        match self.judge(command) {
+        let judged = self.judge(command);
+        #[cfg(feature = "sabotage")]
+        super::sabotaged::use_up(&mut self.heads, command, judged.as_ref().ok())?;
+        match judged {
             Ok(outcome) => Ok(outcome),
             Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
             Err(Stop::Failed(error)) => Err(error),
@@ -69,6 +74,10 @@ impl<'a> Judge<'a> {
     fn duplicate(&mut self, command: &Append) -> Judged<Option<Stored>> {
         let db = self.tx.db;
         let mut found = entry::by_client_id(db, command.client_msg_id, command.sender, command.conversation)?;
+        #[cfg(feature = "sabotage")]
+        if broken(Rule::InMemoryDeduplication) && matches!(command.action, Action::Message { .. }) {
+            found = super::sabotaged::remembered(command);
+        }
         if found.is_none()
             && let Action::Create(NewGroup { idempotency_key: Some(key), .. }) = &command.action
         {
@@ -333,7 +342,13 @@ impl<'a> Judge<'a> {
             ref_seq: None,
             body: Body::Kept(body),
         };
+        #[cfg(feature = "sabotage")]
+        if super::sabotaged::remembered(command).is_some() {
+            return Ok(None);
+        }
         let Some(row) = entry::insert(tx, &entry, command.request_hash)? else { return Ok(None) };
+        #[cfg(feature = "sabotage")]
+        super::sabotaged::remember(&entry, command.request_hash);
         conversation.head = seq;
         conversation.tail.push(row);
         conversation.changed = true;

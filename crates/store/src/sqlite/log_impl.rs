@@ -7,11 +7,17 @@ use sparrow_protocol::{ConversationId, Seq, UserId};
 
 use super::{Sqlite, append, epoch, membership, pull, sync};
 use crate::StoreError;
+#[cfg(feature = "sabotage")]
+use crate::faults::{Rule, broken};
 use crate::log::{Appended, Batch, Log, Members, Page, Range, StoredEntry, SyncChanges, SyncPosition};
 
 #[async_trait]
 impl Log for Sqlite {
     async fn append(&self, batch: Arc<Batch>) -> Result<Appended, StoreError> {
+        #[cfg(feature = "sabotage")]
+        if broken(Rule::AckBeforeCommit) {
+            return self.append_after_answering(batch).await;
+        }
         append::append(&self.writer, batch, self.group_members).await
     }
 

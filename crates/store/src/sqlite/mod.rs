@@ -34,6 +34,8 @@ mod positions;
 mod pull;
 mod readers;
 mod row;
+#[cfg(feature = "sabotage")]
+mod sabotaged;
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::readers::Readers;
 use super::row::Sql;
 use super::writer::{LOCK_WAITS, State, Writer};
 use super::{Options, SYSTEM_USER, Sqlite};
+use crate::faults::{Rule, broken};
 
 mod schema {
     refinery::embed_migrations!("migrations/sqlite");
@@ -132,7 +133,8 @@ fn connect(path: &Path) -> Sql<Connection> {
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(LOCK_WAITS)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = if broken(Rule::SynchronousNormal) { "NORMAL" } else { "FULL" };
+    db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "foreign_keys", false)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(db)
@@ -150,5 +152,8 @@ fn prepare(db: &Connection, noted: Option<i64>, now: Timestamp) -> Sql<()> {
          ON CONFLICT (id) DO NOTHING",
         (SYSTEM_USER.get(), now.millis()),
     )?;
-    epoch::settle(db, noted)
+    epoch::settle(db, noted)?;
+    #[cfg(feature = "sabotage")]
+    super::sabotaged::loosen(db)?;
+    Ok(())
 }

@@ -349,3 +349,25 @@ async fn closing_empties_the_write_ahead_log() {
     world.store().close().await.unwrap();
     assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
 }
+
+#[cfg(feature = "sabotage")]
+mod sabotage {
+    use super::*;
+    use crate::contract::random::histories_catch;
+    use crate::faults::Rule;
+
+    #[test]
+    fn in_memory_deduplication() {
+        histories_catch::<Files>(Rule::InMemoryDeduplication);
+    }
+
+    #[test]
+    fn blind_cursor_update() {
+        histories_catch::<Files>(Rule::BlindCursorUpdate);
+    }
+
+    #[test]
+    fn seq_before_deduplication() {
+        histories_catch::<Files>(Rule::SeqBeforeDeduplication);
+    }
+}

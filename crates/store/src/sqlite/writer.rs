@@ -14,6 +14,7 @@ use super::epoch::{self, CounterFile};
 use super::group::{Pending, Write};
 use super::row::Sql;
 use crate::StoreError;
+use crate::faults::{Step, failpoint};
 
 /// How often the counter file is written at most.
 const COUNTER_EVERY: Duration = Duration::from_secs(1);
@@ -66,7 +67,11 @@ pub(super) struct Tx<'a> {
 impl Writer {
     pub(super) fn start(state: State, queue: usize) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::channel::<Job>(queue.max(1));
+        #[cfg(feature = "sabotage")]
+        let rule = crate::faults::current();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            #[cfg(feature = "sabotage")]
+            crate::faults::adopt(rule);
             serve(state, &mut waiting);
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
@@ -100,7 +105,7 @@ impl Writer {
     }
 
     /// Runs something that is no write with the writer's state.
-    async fn act<T: Send + 'static>(
+    pub(super) async fn act<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut State) -> Sql<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -193,10 +198,20 @@ impl State {
             return Ok(value);
         }
         epoch::set_fact(&transaction, epoch::COMMITS, &number.to_string())?;
+        failpoint(Step::StoreBeforeCommit);
         transaction.commit().inspect_err(end_if_unknown)?;
+        failpoint(Step::StoreAfterCommit);
         self.commits = number;
         self.after_commit();
         Ok(value)
+    }
+
+    /// What a write would answer, without writing it.
+    #[cfg(feature = "sabotage")]
+    pub(super) fn rehearse<T>(&mut self, write: impl FnOnce(&Tx<'_>) -> Sql<T>) -> Sql<T> {
+        let number = self.commits + 1;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        write(&Tx { db: &transaction, number })
     }
 
     fn after_commit(&mut self) {

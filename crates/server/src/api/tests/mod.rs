@@ -248,8 +248,15 @@ fn node(data: &TempDir, time: &Arc<AtomicI64>, configure: impl FnOnce(&mut Confi
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(data.path(), &sqlite::Options::default(), now).unwrap());
     let core = CoreTasks::default();
     let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging =
-        Messaging::start(store.clone(), &config.limits, limits.clone(), clock.clone(), metrics.clone(), &core);
+    let messaging = Messaging::start(
+        store.clone(),
+        store.clone(),
+        &config.limits,
+        limits.clone(),
+        clock.clone(),
+        metrics.clone(),
+        &core,
+    );
     let accounts =
         Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
     Node { config, clock, metrics, limits, store, accounts, messaging }

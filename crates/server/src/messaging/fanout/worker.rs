@@ -1,6 +1,5 @@
 //! One fan-out worker: puts entries in order, finds who may see them, and pushes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::group::groups;
 use super::{Aside, Committed};
+use crate::collections::HashMap;
+use crate::faults::{Step, failpoint};
 use crate::messaging::members::{LATEST, MemberList, MemberLists};
 use crate::messaging::push::Shared;
 use crate::messaging::sessions::Sessions;
@@ -45,7 +46,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(store: Arc<dyn Log>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) -> Self {
         let lists = MemberLists::new(store.clone());
-        Self { store, sessions, metrics, lists, stages: HashMap::new(), holes: HashMap::new() }
+        Self { store, sessions, metrics, lists, stages: HashMap::default(), holes: HashMap::default() }
     }
 
     /// Works until the lane is gone and everything it handed over is done.
@@ -72,7 +73,8 @@ impl Worker {
     }
 
     async fn deliver(&mut self, batch: Vec<Committed>) {
-        let mut by_conversation: HashMap<ConversationId, Vec<Committed>> = HashMap::new();
+        failpoint(Step::Fanout);
+        let mut by_conversation: HashMap<ConversationId, Vec<Committed>> = HashMap::default();
         for committed in batch {
             by_conversation.entry(committed.stored.entry.conversation).or_default().push(committed);
         }
@@ -139,6 +141,7 @@ impl Worker {
 
     /// Pushes entries to whoever may see them.
     async fn pass(&mut self, conversation: ConversationId, entries: &[Committed]) {
+        failpoint(Step::Stage);
         let Some(version) = entries.iter().map(|entry| entry.stored.members_version).max() else { return };
         let list = match list_at_least(&mut self.lists, conversation, version).await {
             Ok(Some(list)) => list,
@@ -164,7 +167,7 @@ impl Worker {
     /// does; for signals the list is read once per conversation, so that whoever was removed before this burst hears
     /// nothing of it.
     async fn tell(&mut self, burst: Vec<Aside>) {
-        let mut by_conversation: HashMap<ConversationId, Tells> = HashMap::new();
+        let mut by_conversation: HashMap<ConversationId, Tells> = HashMap::default();
         for aside in burst {
             match aside {
                 Aside::Cursors(moved) => {

@@ -14,6 +14,7 @@ use super::{Job, Lane, ReadJob, Work, cost, too_slow};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::faults::{Step, failpoint};
 use crate::limits::RateLimits;
 use crate::messaging::cursors::WaitingCursors;
 use crate::messaging::fanout::{Committed, FanoutEntries};
@@ -30,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Drains the lane. One per lane, and the only one who appends.
 pub(crate) struct Worker {
-    queue: mpsc::Receiver<Work>,
+    pub(super) queue: mpsc::Receiver<Work>,
     queued_bytes: Arc<AtomicUsize>,
     cursors: Arc<WaitingCursors>,
     store: Arc<dyn Log>,
@@ -43,7 +44,7 @@ pub(crate) struct Worker {
 
 /// The commands of one transaction.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     jobs: Vec<Job>,
     reads: Vec<ReadJob>,
 }
@@ -94,7 +95,7 @@ impl Worker {
     }
 
     /// Whatever waits, up to the limits of one transaction.
-    fn gather(&mut self, first: Option<Work>) -> Gathered {
+    pub(super) fn gather(&mut self, first: Option<Work>) -> Gathered {
         self.metrics.lane_waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
         let mut gathered = Gathered::default();
         let mut bytes = 0;
@@ -121,7 +122,9 @@ impl Worker {
     }
 
     /// One transaction and what follows from it. True if it was committed.
-    async fn store(&mut self, mut gathered: Gathered, waiting: Vec<CursorAdvance>) -> bool {
+    pub(super) async fn store(&mut self, mut gathered: Gathered, waiting: Vec<CursorAdvance>) -> bool {
+        #[cfg(feature = "sabotage")]
+        super::sabotaged::reorder(&mut gathered.jobs);
         let mut cursors: Vec<_> = gathered.reads.iter().map(|read| read.advance).collect();
         cursors.extend(waiting);
         let commands: Vec<_> = gathered.jobs.iter().map(|job| job.append.clone()).collect();
@@ -131,7 +134,7 @@ impl Worker {
         let batch = Arc::new(Batch { now: self.clock.now(), commands, cursors });
         match self.commit(&batch, &mut gathered).await {
             Ok(appended) => {
-                self.answer(gathered, &batch.cursors, appended).await;
+                self.answer(gathered, &batch, appended).await;
                 true
             }
             Err(error) => {
@@ -153,6 +156,9 @@ impl Worker {
         let deadline = begun + self.limits.append_timeout;
         let store = self.store.clone();
         let mut pause = FIRST_PAUSE;
+        #[cfg(feature = "sabotage")]
+        let mut batch = batch.clone();
+        failpoint(Step::LaneBeforeCommit);
         loop {
             let mut append = store.append(batch.clone());
             let result = match timeout_at(deadline, &mut append).await {
@@ -169,6 +175,8 @@ impl Worker {
                     return Ok(appended);
                 }
                 Err(StoreError::Unavailable(_)) if Instant::now() + pause < deadline => {
+                    #[cfg(feature = "sabotage")]
+                    self.after_unknown(Arc::make_mut(&mut batch)).await;
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -199,10 +207,12 @@ impl Worker {
     }
 
     /// Answers first, then hands over to the fan-out.
-    async fn answer(&mut self, gathered: Gathered, advances: &[CursorAdvance], appended: Appended) {
+    async fn answer(&mut self, gathered: Gathered, batch: &Batch, appended: Appended) {
+        failpoint(Step::LaneAfterCommit);
         let Gathered { mut jobs, mut reads } = gathered;
         let origins: Vec<_> = jobs.iter().map(Job::session_id).collect();
         for (job, outcome) in jobs.iter_mut().zip(&appended.outcomes) {
+            failpoint(Step::Answer);
             job.settle(outcome, &self.metrics);
             if matches!(outcome, Outcome::Stored(_)) {
                 self.rates.stored(job.append.conversation);
@@ -215,14 +225,19 @@ impl Worker {
 
         let committed = appended.outcomes.into_iter().zip(origins).filter_map(|(outcome, origin)| match outcome {
             Outcome::Stored(stored) => Some(Committed { stored, origin, trust: Trust::Fresh }),
+            // Stored by an attempt at this very batch whose outcome was not known: nobody was told of it yet.
+            Outcome::Duplicate(stored) if stored.entry.time == batch.now => {
+                Some(Committed { stored, origin, trust: Trust::Read })
+            }
             Outcome::Duplicate(_) | Outcome::Refused(_) | Outcome::Failed => None,
         });
+        failpoint(Step::FanoutBefore);
         self.fanout.entries(committed).await;
 
         let origins = readers.into_iter().chain(std::iter::repeat(None));
         let moved =
-            advances.iter().zip(appended.cursors).zip(origins).filter_map(
-                |((advance, outcome), origin)| match outcome {
+            batch.cursors.iter().zip(appended.cursors).zip(origins).filter_map(|((advance, outcome), origin)| {
+                match outcome {
                     CursorOutcome::Now { delivered, read, moved: true, members_version } => Some(CursorMoved {
                         user: advance.user,
                         conversation: advance.conversation,
@@ -239,8 +254,8 @@ impl Worker {
                         }
                         None
                     }
-                },
-            );
+                }
+            });
         self.fanout.cursors(moved);
     }
 }
