@@ -133,7 +133,7 @@ impl Fleet {
 }
 
 /// From which address of this machine to connect: several for a node on this machine, because each has too few ports. The
-/// first connections name none: the system finds a port for a named address a hundred times slower.
+/// first connections name none, because the system then searches for a port only among those to this server.
 pub(crate) fn source(address: SocketAddr, number: usize) -> Option<IpAddr> {
     let host = u8::try_from(number / PER_ADDRESS + 1).unwrap_or(u8::MAX);
     let is_local = address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -45,21 +45,25 @@ struct Log {
 }
 
 impl Checkpointer {
-    /// Starts the thread on a connection of its own, and leaves to it what the writer's connection would do by itself.
-    pub(super) fn start(db: Connection, writer: &Connection) -> Sql<Self> {
+    /// Takes from the writer's connection what it would do by itself.
+    pub(super) fn relieve(writer: &Connection) -> Sql<()> {
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
-        writer.pragma_update(None, "journal_size_limit", FILE_BYTES)?;
+        writer.pragma_update(None, "journal_size_limit", FILE_BYTES)
+    }
+
+    /// Starts the thread on a connection of its own.
+    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
         let log = Arc::new(Log::default());
         let (commits, committed) = sync_channel(1);
         let shared = log.clone();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
             while committed.recv().is_ok() {
                 if let Err(error) = shared.copy(&db) {
                     tracing::warn!(%error, "the write-ahead log could not be copied; trying again after the next commit");
                 }
                 std::thread::sleep(PAUSE);
             }
-        });
+        })?;
         Ok(Self { commits: Some(commits), log, thread: Some(thread) })
     }
 

@@ -40,7 +40,8 @@ impl From<rusqlite::Error> for Stop {
 pub(super) struct Pending<T, F, G> {
     write: Option<F>,
     rescue: Option<G>,
-    value: Result<T, StoreError>,
+    /// `None` until it was run.
+    value: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -51,8 +52,7 @@ where
 {
     /// Runs `write`; if the database fails over it, which a full disk and a lock are not, `rescue` instead, if any.
     pub(super) fn new(write: F, rescue: Option<G>, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        let value = Err(StoreError::Unavailable("the transaction did not get so far".to_owned()));
-        Self { write: Some(write), rescue, value, reply }
+        Self { write: Some(write), rescue, value: None, reply }
     }
 
     fn attempt(&mut self, tx: &Tx<'_>) -> Option<Sql<T>> {
@@ -72,7 +72,7 @@ where
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), Stop> {
         let failed = match catch_unwind(AssertUnwindSafe(|| self.attempt(tx))) {
             Ok(Some(Ok(value))) => {
-                self.value = Ok(value);
+                self.value = Some(Ok(value));
                 return Ok(());
             }
             Ok(Some(Err(error))) => StoreError::from(error),
@@ -86,14 +86,16 @@ where
             tracing::error!(%error, "a write failed; trying it another way");
             return Err(Stop::Again);
         }
-        self.value = Err(failed.clone());
+        self.value = Some(Err(failed.clone()));
         Err(Stop::Failed(failed))
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         let value = match (self.value, committed) {
-            (Ok(value), committed) => committed.map(|()| value),
-            (Err(own), _) => Err(own),
+            (Some(Err(own)), _) => Err(own),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Failed("the write was not run".to_owned())),
         };
         // The caller may have left.
         self.reply.send(value).ok();
@@ -195,6 +197,15 @@ mod tests {
     fn names(db: &Connection) -> Sql<Vec<String>> {
         let mut statement = db.prepare("SELECT name FROM meta WHERE value = '' ORDER BY name")?;
         statement.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// The caller learns why the transaction did not begin, also if its write was never run.
+    #[test]
+    fn a_write_that_was_not_run_is_answered_with_what_kept_it() {
+        let (reply, mut answer) = oneshot::channel();
+        let write = Pending::new(|_: &Tx<'_>| Ok(()), None::<fn(&Tx<'_>) -> Sql<()>>, reply);
+        Box::new(write).answer(Err(StoreError::StorageFull));
+        assert!(matches!(answer.try_recv().unwrap(), Err(StoreError::StorageFull)));
     }
 
     /// Writes that wait while the writer is busy: those that fail or panic are undone alone, the others share a commit.

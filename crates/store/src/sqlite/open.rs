@@ -81,7 +81,8 @@ impl Sqlite {
         let counter_path = directory.join("commits");
         let (counter, noted) = CounterFile::open(&counter_path).map_err(files(&counter_path))?;
         let commits = epoch::number_fact(&db, epoch::COMMITS).map_err(database)?;
-        let checkpointer = connect(&path).and_then(|own| Checkpointer::start(own, &db)).map_err(database)?;
+        Checkpointer::relieve(&db).map_err(database)?;
+        let checkpointer = Checkpointer::start(connect(&path).map_err(database)?).map_err(files(&path))?;
         let mut state = State { db, counter, commits, noted: None, tried_anew: None, checkpointer, _lock: lock };
         state.transact(|tx| prepare(tx.db, noted, now)).map_err(database)?;
 
@@ -156,4 +157,61 @@ fn prepare(db: &Connection, noted: Option<i64>, now: Timestamp) -> Sql<()> {
     #[cfg(feature = "sabotage")]
     super::sabotaged::loosen(db)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use refinery::Target;
+    use sparrow_protocol::{ConversationId, Seq, UserId};
+
+    use super::*;
+    use crate::log::{Body, Log as _};
+    use crate::{Directory as _, contract};
+
+    /// Entries on either side of the boundary between placed rows and the tail, written before there were positions.
+    const ENTRIES: i64 = 70;
+
+    /// What version 3 of the schema held is all there after the positions of its entries were written down.
+    #[tokio::test]
+    async fn a_database_from_before_positions_keeps_its_logs_and_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut db = Connection::open(directory.path().join("sparrow.db")).unwrap();
+        schema::migrations::runner().set_target(Target::Version(3)).run(&mut db).unwrap();
+        db.execute_batch(
+            "INSERT INTO users (id, name, name_key, display_name, created) VALUES (2, 'ann', 'ann', 'Ann', 1);
+             INSERT INTO users (id, name, name_key, display_name, created) VALUES (3, 'bob', 'bob', 'Bob', 1);
+             INSERT INTO conversations (id, kind, head, last_message_seq, last_active, member_count, history_visible,
+                join_by_default, created, changed) VALUES (7, 'group', 70, 70, 1, 2, 1, 0, 1, 1);
+             INSERT INTO members (conversation_id, user_id, role, version, changed)
+                VALUES (7, 2, 'owner', 1, 1), (7, 3, 'member', 1, 1);
+             INSERT INTO intervals (conversation_id, user_id, join_seq) VALUES (7, 2, 1), (7, 3, 1);
+             INSERT INTO mentions (conversation_id, user_id, seq) VALUES (7, 3, 5), (7, 3, 70);",
+        )
+        .unwrap();
+        for seq in 1..=ENTRIES {
+            let (kind, erased) = if seq == 1 { ("membership", 0) } else { ("message", i64::from(seq == 5)) };
+            let id = u128::try_from(seq).unwrap().to_be_bytes();
+            let body = (erased == 0).then(|| seq.to_string().into_bytes());
+            db.execute(
+                "INSERT INTO entries (conversation_id, seq, kind, sender_id, time, client_msg_id, request_hash, erased,
+                    body, changed) VALUES (7, $1, $2, 2, 1, $3, $4, $5, $6, 1)",
+                (seq, kind, id, [0_u8; 32], erased, body),
+            )
+            .unwrap();
+        }
+        drop(db);
+
+        let store = Sqlite::open(directory.path(), &Options::default(), Timestamp::from_millis(2)).unwrap();
+        let (bob, group) = (UserId::new(3).unwrap(), ConversationId::new(7).unwrap());
+        let page = store.pull(bob, group, contract::everything()).await.unwrap().unwrap();
+        let bodies: Vec<_> = page.entries.into_iter().map(|visible| visible.entry.body).collect();
+        let expected = (1..=ENTRIES).map(|seq| match seq {
+            5 => Body::Erased,
+            _ => Body::Kept(seq.to_string().into_bytes().into()),
+        });
+        assert_eq!(bodies, expected.collect::<Vec<_>>());
+        let listed = store.conversation(bob, group).await.unwrap().unwrap();
+        assert_eq!((listed.unread, listed.mentions), (68, 1), "neither the first entry nor the erased one counts");
+        assert_eq!(listed.last_message.map(|entry| entry.seq), Seq::new(ENTRIES));
+    }
 }
