@@ -7,6 +7,7 @@ use sparrow_store::Store;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core_tasks::CoreTasks;
 use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::{Metrics, QueueLabels};
@@ -23,6 +24,36 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Puts the parts together; what works in the background works as tasks of `core`.
+    pub(crate) fn assemble(
+        config: Config,
+        clock: Clock,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        core: &CoreTasks,
+    ) -> Self {
+        let config = Arc::new(config);
+        let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
+        let messaging = Messaging::start(
+            store.clone(),
+            store.clone(),
+            &config.limits,
+            limits.clone(),
+            clock.clone(),
+            metrics.clone(),
+            core,
+        );
+        let accounts = Accounts::new(
+            config.clone(),
+            clock.clone(),
+            metrics.clone(),
+            limits.clone(),
+            store.clone(),
+            messaging.clone(),
+        );
+        Self { config, clock, metrics, limits, store, accounts, messaging }
+    }
+
     /// Notes how much waits in each bounded queue, for an operator who asks.
     pub(crate) fn measure_queues(&self) {
         let depths = self.messaging.depths();

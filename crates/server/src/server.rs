@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use axum::routing::get;
 use sparrow_store::sqlite::{OpenError, Options};
-use sparrow_store::{Sqlite, Store};
+use sparrow_store::Sqlite;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core_tasks::CoreTasks;
@@ -21,7 +20,6 @@ use crate::gateway::admission::Admission;
 use crate::gateway::entrance::Entrance;
 use crate::gateway::tls::Certificates;
 use crate::gateway::{self, CertificateError, Gateway, Origins, listener};
-use crate::limits::RateLimits;
 use crate::messaging::Messaging;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -98,7 +96,7 @@ impl Server {
         let clock = Clock::system();
         let store = open_store(&config, &clock).await?;
         let core = CoreTasks::default();
-        let node = build(config, clock, store.clone(), metrics, &core);
+        let node = Arc::new(Node::assemble(config, clock, Arc::new(store.clone()), metrics, &core));
         core.spawn("clean-up", clean_up::run(node.store.clone(), node.clock.clone(), core.stopping().clone()));
         lobby::open(&node.messaging).await.map_err(|failure| StartError::Prepare(failure.message))?;
 
@@ -218,23 +216,6 @@ async fn load_certificates(config: &Config, metrics: &Arc<Metrics>) -> Result<Op
     let (settings, metrics) = (config.tls.clone(), metrics.clone());
     let loaded = tokio::task::spawn_blocking(move || Certificates::load(&settings, metrics)).await;
     Ok(loaded.map_err(|error| StartError::Prepare(error.to_string()))??)
-}
-
-fn build(config: Config, clock: Clock, store: Sqlite, metrics: Arc<Metrics>, core: &CoreTasks) -> Arc<Node> {
-    let (config, store) = (Arc::new(config), Arc::new(store) as Arc<dyn Store>);
-    let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging = Messaging::start(
-        store.clone(),
-        store.clone(),
-        &config.limits,
-        limits.clone(),
-        clock.clone(),
-        metrics.clone(),
-        core,
-    );
-    let accounts =
-        Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
-    Arc::new(Node { config, clock, metrics, limits, store, accounts, messaging })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -22,17 +22,15 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use sparrow_protocol::{Carrier, Codec, Format, Timestamp};
 use sparrow_store::directory::Visibility;
-use sparrow_store::{Sqlite, Store, sqlite};
+use sparrow_store::{Sqlite, sqlite};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordHashing, Rates};
 use crate::core_tasks::CoreTasks;
-use crate::limits::RateLimits;
-use crate::messaging::{Bounds, EndReason, Messaging, NewSession, Outgoing, Registered, Session};
+use crate::messaging::{Bounds, EndReason, NewSession, Outgoing, Registered, Session};
 use crate::metrics::Metrics;
 use crate::node::Node;
 
@@ -241,25 +239,10 @@ fn node(data: &TempDir, time: &Arc<AtomicI64>, configure: impl FnOnce(&mut Confi
         ..Config::default()
     };
     configure(&mut config);
-    let config = Arc::new(config);
     let clock = Clock::manual(time.clone());
-    let metrics = Arc::new(Metrics::new());
     let now = Timestamp::from_millis(BEGIN_MS);
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(data.path(), &sqlite::Options::default(), now).unwrap());
-    let core = CoreTasks::default();
-    let limits = Arc::new(RateLimits::new(&config.rates, metrics.clone()));
-    let messaging = Messaging::start(
-        store.clone(),
-        store.clone(),
-        &config.limits,
-        limits.clone(),
-        clock.clone(),
-        metrics.clone(),
-        &core,
-    );
-    let accounts =
-        Accounts::new(config.clone(), clock.clone(), metrics.clone(), limits.clone(), store.clone(), messaging.clone());
-    Node { config, clock, metrics, limits, store, accounts, messaging }
+    let store = Sqlite::open(data.path(), &sqlite::Options::default(), now).unwrap();
+    Node::assemble(config, clock, Arc::new(store), Arc::new(Metrics::new()), &CoreTasks::default())
 }
 
 async fn serve(router: Router) -> (String, JoinHandle<()>) {
