@@ -2,7 +2,6 @@
 //! files are those of what is abused.
 
 mod bodies;
-mod bystanders;
 mod claims;
 mod connections;
 mod floods;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
-use sparrow_store::sqlite::{OpenError, Options};
 use sparrow_store::Sqlite;
+use sparrow_store::sqlite::{OpenError, Options};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;

@@ -22,9 +22,9 @@ mod schema {
 /// Prepared statements kept by each connection; more than the store has.
 const STATEMENTS: usize = 256;
 
-/// The writer's page cache: 32 MiB, given as negative KiB. SQLite's own 2 MiB write pages of a large batch out before its
+/// The writer's page cache: 8 MiB, given as negative KiB. SQLite's own 2 MiB write pages of a large batch out before its
 /// commit and read them again.
-const WRITER_CACHE: i64 = -32 * 1024;
+const WRITER_CACHE: i64 = -8 * 1024;
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,13 @@
 //!
 //! A pair of bystanders writes and reads at a human pace while three others either behave or flood, by turns in one run on
 //! one machine. What is compared is the median over the rounds of each round's p99, so that one hiccup of the machine, or
-//! a slow machine, decides nothing.
+//! a slow machine, decides nothing. These tests are a target of their own and run one at a time: whatever else the suite
+//! does at the same time would be compared too.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test, wherever it is written")]
+
+#[expect(dead_code, unused_imports, unused_macros, reason = "shared with the other end-to-end tests")]
+mod support;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -13,11 +19,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sparrow_protocol::{Carrier, Codec, Format, v1};
 use sparrow_testkit::{Connection, TestNode, User, eventually};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::support::{labelled, metric, push, text, with_default_rates};
+use support::{labelled, metric, push, text, with_default_rates};
+
+/// Held by the test that measures.
+static MACHINE: Mutex<()> = Mutex::const_new(());
 
 const FORMAT: Format = Format { carrier: Carrier::Tcp, codec: Codec::Protobuf };
 const ROUNDS: usize = 5;
@@ -101,6 +110,7 @@ async fn notes(user: &User) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn misuse_costs_bystanders_at_most_as_much_as_company() {
+    let _alone = MACHINE.lock().await;
     let node = Arc::new(with_default_rates().set("limits.address_connections", "160").start().await);
     let (ann, bob) = (User::register(&node, "ann").await, User::register(&node, "bob").await);
     let conversation = ann.direct(&bob).await;
@@ -188,6 +198,7 @@ async fn silence(node: Arc<TestNode>, sockets: usize) -> Vec<TcpStream> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_sockets_of_one_user_and_five_thousand_of_nobody_leave_others_alone() {
+    let _alone = MACHINE.lock().await;
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
     assert!(
